@@ -1,0 +1,1 @@
+//! From the tap to the HLS origin: one timeline per programme, a ring in memory, HTTP.

@@ -1,0 +1,1 @@
+//! Timeline, segments and LL-HLS playlists as values.

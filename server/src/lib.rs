@@ -1,0 +1,1 @@
+//! The binary: configuration and wiring.

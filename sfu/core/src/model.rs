@@ -1,0 +1,152 @@
+//! The words between signaling and the SFU: what was negotiated, as plain values.
+//!
+//! Signaling makes these out of SDP; the SFU never sees SDP.
+
+use minamo_media::{ChannelId, Codec, ConnectionId, TrackId};
+
+/// One remote endpoint of the SFU. Unique in the process, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
+/// Our side's ICE credentials for one peer (RFC 8445 §5.3). The ufrag is unique in the process.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceCredentials {
+    /// At least 4 characters.
+    pub ufrag: String,
+    /// At least 22 characters.
+    pub pwd: String,
+}
+
+/// SHA-256 of a DER certificate, as in `a=fingerprint` (RFC 8122).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// Negotiated one-byte header extension ids (RFC 8285), 1–14; `None` where not negotiated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// `urn:ietf:params:rtp-hdrext:sdes:mid`
+    pub mid: Option<u8>,
+    /// `urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id`
+    pub rid: Option<u8>,
+    /// `urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id`
+    pub repaired_rid: Option<u8>,
+    /// `http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01`
+    pub transport_cc: Option<u8>,
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time`
+    pub abs_send_time: Option<u8>,
+    /// `urn:ietf:params:rtp-hdrext:ssrc-audio-level`
+    pub audio_level: Option<u8>,
+    /// `urn:3gpp:video-orientation`
+    pub video_orientation: Option<u8>,
+}
+
+/// Payload types of one codec in one m-section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// The codec.
+    pub codec: Codec,
+    /// Its payload type.
+    pub pt: u8,
+    /// The payload type of its retransmissions (RFC 4588), where negotiated.
+    pub rtx_pt: Option<u8>,
+}
+
+/// A track that a peer sends to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// The track's name in the process.
+    pub track: TrackId,
+    /// `a=mid` of its m-section: binds SSRCs by the mid extension.
+    pub mid: String,
+    /// Payload types; packets with others are dropped and counted.
+    pub payload: Payload,
+    /// Extension ids.
+    pub extensions: Extensions,
+    /// From `a=ssrc` of the answer, where it was there.
+    pub ssrc: Option<u32>,
+    /// From `a=ssrc-group:FID` of the answer, where it was there.
+    pub rtx_ssrc: Option<u32>,
+    /// `Some` when the track's access units go to the tap, under these names.
+    pub tap: Option<(ChannelId, ConnectionId)>,
+}
+
+/// A track that we send to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downlink {
+    /// The forwarded track.
+    pub track: TrackId,
+    /// `a=mid` of its m-section in the subscriber's session.
+    pub mid: String,
+    /// Payload types as offered to the subscriber.
+    pub payload: Payload,
+    /// Extension ids as offered to the subscriber.
+    pub extensions: Extensions,
+    /// Our SSRC toward this subscriber.
+    pub ssrc: u32,
+    /// Our SSRC for retransmissions.
+    pub rtx_ssrc: Option<u32>,
+}
+
+/// What signaling tells the SFU. Unknown peers and tracks are ignored: the peer may have gone meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A peer will come with these credentials of ours.
+    AddPeer {
+        /// The peer.
+        peer: PeerId,
+        /// Our credentials toward it.
+        ice: IceCredentials,
+    },
+    /// The answer came: this is the certificate that the peer must show. Media waits for both.
+    SetRemote {
+        /// The peer.
+        peer: PeerId,
+        /// From `a=fingerprint` of the answer.
+        fingerprint: Fingerprint,
+    },
+    /// The peer may send this track.
+    AddUplink(PeerId, Uplink),
+    /// The peer's track is over.
+    RemoveUplink(PeerId, TrackId),
+    /// Send this track to the peer.
+    AddDownlink(PeerId, Downlink),
+    /// Stop sending this track to the peer.
+    RemoveDownlink(PeerId, TrackId),
+    /// Forget the peer, its uplinks and downlinks; a DTLS close_notify is sent.
+    RemovePeer {
+        /// The peer.
+        peer: PeerId,
+        /// Goes into the tap's `PublisherGone`: whether the peer left on purpose.
+        clean: bool,
+    },
+    /// A key-frame wish, merged with others and capped.
+    RequestKeyFrame(TrackId),
+    /// A bitrate wish for a track, sent to its publisher as REMB or by policy.
+    RequestBitrate(TrackId, u64),
+}
+
+/// What the SFU tells signaling of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerEvent {
+    /// ICE and DTLS are up: media can flow. Once per peer.
+    Connected,
+    /// The peer is gone; its state is already freed. Last event of a peer. Not sent after `RemovePeer`.
+    Closed(CloseReason),
+}
+
+/// Why a peer ended without being removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// No authenticated STUN check for too long.
+    IceTimeout,
+    /// DTLS failed or its certificate was not the one of the answer.
+    DtlsFailed,
+    /// The peer closed DTLS.
+    DtlsClosed,
+}
+
+impl std::fmt::Debug for IceCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IceCredentials({}, …)", self.ufrag)
+    }
+}

@@ -1,0 +1,1 @@
+//! The SFU's shell: UDP sockets, media threads, the tap.

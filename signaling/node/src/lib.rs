@@ -1,0 +1,1 @@
+//! WebSocket sessions, rooms, the JSON API.

@@ -1,0 +1,1 @@
+//! Every message on the wire: Sora signaling, SDP offers and answers, the JSON API.

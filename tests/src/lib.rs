@@ -1,0 +1,1 @@
+//! Simulation, interop helpers, benchmarks, the tidy test.

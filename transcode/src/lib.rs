@@ -1,0 +1,1 @@
+//! Only what is missing: Opus to AAC, H.264 encoding, behind small traits.
