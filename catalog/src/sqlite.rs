@@ -239,3 +239,30 @@ fn now_ms() -> i64 {
 fn time_of_ms(ms: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Store;
+
+    #[tokio::test]
+    async fn what_is_acknowledged_is_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_file(&folder.path().join("catalog.db"))
+            .await
+            .unwrap();
+        let pragma = async |sql: &'static str| -> String {
+            let row = sqlx::query(sql).fetch_one(&store.pool).await.unwrap();
+            sqlx::Row::try_get_unchecked::<String, _>(&row, 0).unwrap()
+        };
+        assert_eq!(pragma("PRAGMA journal_mode").await, "wal");
+        assert_eq!(
+            pragma("SELECT CAST((SELECT * FROM pragma_synchronous) AS TEXT)").await,
+            "2",
+            "2 is FULL"
+        );
+        assert_eq!(
+            pragma("SELECT CAST((SELECT * FROM pragma_foreign_keys) AS TEXT)").await,
+            "1"
+        );
+    }
+}
