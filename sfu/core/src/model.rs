@@ -143,6 +143,8 @@ pub enum CloseReason {
     DtlsFailed,
     /// The peer closed DTLS.
     DtlsClosed,
+    /// The shard already holds as many peers as it may.
+    Refused,
 }
 
 impl std::fmt::Debug for IceCredentials {

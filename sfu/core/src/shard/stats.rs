@@ -1,0 +1,69 @@
+//! What a shard counts.
+
+/// Counts since the start, except the gauges at the top. Plain numbers: the shell publishes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Peers now.
+    pub peers: u64,
+    /// Tracks that peers send to us, now.
+    pub uplinks: u64,
+    /// Tracks that we send to peers, now.
+    pub downlinks: u64,
+
+    /// Datagrams from the socket.
+    pub datagrams_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Datagrams given to the socket.
+    pub datagrams_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+    /// RTP packets from publishers.
+    pub rtp_in: u64,
+    /// RTP packets to subscribers, retransmissions included.
+    pub rtp_out: u64,
+
+    /// Sequence numbers that we asked publishers for again.
+    pub retransmissions_asked: u64,
+    /// Packets that came by retransmission and were missing.
+    pub retransmissions_received: u64,
+    /// Packets that we sent again to subscribers.
+    pub retransmissions_served: u64,
+    /// NACKed packets that we could not send again: too old, never seen, or over the budget.
+    pub retransmissions_refused: u64,
+    /// NACK messages sent to publishers.
+    pub nacks_out: u64,
+    /// NACK messages from subscribers.
+    pub nacks_in: u64,
+    /// Key-frame wishes: PLI and FIR of subscribers, joins, gateways.
+    pub key_frames_wished: u64,
+    /// PLI sent to publishers.
+    pub key_frames_asked: u64,
+    /// Transport-cc feedback messages sent.
+    pub feedbacks_out: u64,
+    /// Packets of publishers that never came, as far as their sequence numbers say.
+    pub packets_lost: u64,
+
+    /// Peers refused because the shard was full.
+    pub refused_peers: u64,
+    /// Datagrams from an unknown address that are no check for a known ufrag.
+    pub dropped_unknown_address: u64,
+    /// Authenticated checks from an address that another peer holds.
+    pub contested_addresses: u64,
+    /// Packets that are not RTP or RTCP as the RFC writes it.
+    pub dropped_malformed: u64,
+    /// RTP that no uplink claims by mid, SSRC or payload type.
+    pub dropped_unknown_ssrc: u64,
+    /// RTP of an uplink with a payload type that was not negotiated.
+    pub dropped_payload_type: u64,
+    /// RTP that came twice.
+    pub dropped_duplicate: u64,
+    /// RTP too old for its track's ring.
+    pub dropped_late: u64,
+    /// Packets of padding only, and empty retransmissions: bandwidth probes.
+    pub dropped_padding: u64,
+    /// Tap packets dropped because nobody polled.
+    pub dropped_tap: u64,
+    /// Commands beyond a bound: too many uplinks or downlinks of one peer.
+    pub dropped_commands: u64,
+}

@@ -1,0 +1,65 @@
+//! What a shard needs of a peer's transport, so that a simulation can put a null cipher in its place.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use crate::model::Fingerprint;
+use crate::transport::{Input, Route, Transmit, Transport};
+
+/// One peer's ICE, DTLS and SRTP, as a value. The methods mean what they mean on [`Transport`].
+pub trait PeerTransport {
+    /// The certificate that the peer must show.
+    fn set_remote_fingerprint(&mut self, fingerprint: Fingerprint);
+    /// One datagram.
+    fn handle_datagram(&mut self, now: Instant, route: Route, data: BytesMut);
+    /// What came of it.
+    fn poll_input(&mut self) -> Option<Input>;
+    /// Seals a plain RTP packet.
+    fn send_rtp(&mut self, packet: &[u8]);
+    /// Seals a plain RTCP packet.
+    fn send_rtcp(&mut self, packet: &[u8]);
+    /// The next datagram to send.
+    fn poll_transmit(&mut self) -> Option<Transmit>;
+    /// When to call `handle_timeout`.
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// Time has come.
+    fn handle_timeout(&mut self, now: Instant);
+    /// Says goodbye.
+    fn close(&mut self, now: Instant);
+    /// Connectivity checks that were authentic, so far. A shard gives an address to a peer only when this has grown.
+    fn checks_answered(&self) -> u64;
+}
+
+impl PeerTransport for Transport {
+    fn set_remote_fingerprint(&mut self, fingerprint: Fingerprint) {
+        Self::set_remote_fingerprint(self, fingerprint);
+    }
+    fn handle_datagram(&mut self, now: Instant, route: Route, data: BytesMut) {
+        Self::handle_datagram(self, now, route, data);
+    }
+    fn poll_input(&mut self) -> Option<Input> {
+        Self::poll_input(self)
+    }
+    fn send_rtp(&mut self, packet: &[u8]) {
+        Self::send_rtp(self, packet);
+    }
+    fn send_rtcp(&mut self, packet: &[u8]) {
+        Self::send_rtcp(self, packet);
+    }
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        Self::poll_transmit(self)
+    }
+    fn poll_timeout(&self) -> Option<Instant> {
+        Self::poll_timeout(self)
+    }
+    fn handle_timeout(&mut self, now: Instant) {
+        Self::handle_timeout(self, now);
+    }
+    fn close(&mut self, now: Instant) {
+        Self::close(self, now);
+    }
+    fn checks_answered(&self) -> u64 {
+        self.counters().stun_answered
+    }
+}
