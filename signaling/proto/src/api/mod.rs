@@ -1,0 +1,33 @@
+//! The JSON management API: `POST /` with `X-Sora-Target`.
+//!
+//! Requests are parsed, not validated: what comes out of [`ChannelSettings`] is in range. Unknown members are ignored. An
+//! error names the member that is wrong, as `hls[0].video.width: must be 36 to 4096, got 0`.
+
+mod field;
+mod operation;
+mod response;
+mod settings;
+
+pub use field::InvalidField;
+pub use operation::Operation;
+pub use response::{ChannelCreated, ChannelIds, Deleted, ErrorBody, PlaylistUrl, PlaylistUrls};
+pub use settings::{Archive, AudioSpec, ChannelSettings, H264Profile, HlsSpec, VideoSpec, round_audio_bps};
+
+use field::Field;
+use serde_json::Value;
+
+/// The longest `channel_id` that is looked up, in bytes.
+pub const CHANNEL_ID_BYTES_MAX: usize = 255;
+
+/// Reads the one member of DeleteChannel and ListPlaylistURLs.
+///
+/// # Errors
+/// `channel_id` is missing, empty, not a string or longer than [`CHANNEL_ID_BYTES_MAX`].
+pub fn parse_channel_id(body: &Value) -> Result<minamo_media::ChannelId, InvalidField> {
+    let field = Field::body(body)?.required("channel_id")?;
+    let text = field.text()?;
+    if text.is_empty() || text.len() > CHANNEL_ID_BYTES_MAX {
+        return Err(field.wrong(format!("must have 1 to {CHANNEL_ID_BYTES_MAX} bytes, got {}", text.len())));
+    }
+    Ok(text.into())
+}

@@ -1,0 +1,215 @@
+//! What a channel is created with.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::field::{Field, InvalidField};
+
+/// A channel's settings as validated from a create request. Serialises to the request's own form, which
+/// [`ChannelSettings::stored`] reads back: that is how the catalog keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ChannelSettings {
+    /// The renditions that are asked for: 1 to 10, none for a channel without HLS.
+    pub hls: Vec<HlsSpec>,
+    /// `https://…` of the customer's key server; `None` when the playlist is not encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encrypt_key_uri: Option<String>,
+    /// `None` when everyone is allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_webhook_url: Option<String>,
+    /// `None` when nobody wants to be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_webhook_url: Option<String>,
+    /// Kept as it came; its meaning upstream is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<u32>,
+}
+
+/// One item of `hls`: a variant of the playlist.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HlsSpec {
+    /// Wished segment length in seconds, 1 to 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// For `#EXT-X-START:TIME-OFFSET`, seconds, negative counts from the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time_offset: Option<f64>,
+    /// `None` for an audio-only variant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video: Option<VideoSpec>,
+    /// Its sound.
+    pub audio: AudioSpec,
+    /// `None` when it is not archived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
+}
+
+/// The picture of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct VideoSpec {
+    /// Pixels, 36 to 4096.
+    pub width: u32,
+    /// Pixels, 36 to 4096.
+    pub height: u32,
+    /// Pictures per second, 1 to 120.
+    pub fps: u32,
+    /// At most so many bits per second.
+    pub bps: u32,
+    /// Wished profile.
+    pub codec: H264Profile,
+}
+
+/// `h264_high` (default), `h264_main` or `h264_baseline`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum H264Profile {
+    /// High.
+    #[default]
+    H264High,
+    /// Main.
+    H264Main,
+    /// Constrained Baseline.
+    H264Baseline,
+}
+
+/// The sound of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AudioSpec {
+    /// Bits per second, one of the values of [`round_audio_bps`].
+    pub bps: u32,
+}
+
+impl Default for AudioSpec {
+    fn default() -> Self {
+        Self { bps: 96_000 }
+    }
+}
+
+/// Where a variant is archived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Archive {
+    /// Never empty.
+    pub archive_destination_id: String,
+}
+
+const HLS_ITEMS_MAX: usize = 10;
+const TEXT_BYTES_MAX: usize = 2048;
+
+impl ChannelSettings {
+    /// Reads the body of CreateChannel or CreateMultistreamChannelWithHLS.
+    ///
+    /// # Errors
+    /// The first member that is missing, of the wrong type or out of range.
+    pub fn with_hls(body: &Value) -> Result<Self, InvalidField> {
+        let body = Field::body(body)?;
+        let items = body.required("hls")?.items(1..=HLS_ITEMS_MAX)?;
+        let hls = items.iter().map(hls_spec).collect::<Result<_, _>>()?;
+        Ok(Self { hls, encrypt_key_uri: url(&body, "encrypt_key_uri", &["https://"])?, ..without_hls(&body)? })
+    }
+
+    /// Reads the body of CreateMultistreamChannel.
+    ///
+    /// # Errors
+    /// The first member that is of the wrong type or out of range.
+    pub fn without_hls(body: &Value) -> Result<Self, InvalidField> {
+        without_hls(&Field::body(body)?)
+    }
+
+    /// Reads back what was serialised, for whichever kind of channel.
+    ///
+    /// # Errors
+    /// As the two above.
+    pub fn stored(settings: &Value) -> Result<Self, InvalidField> {
+        let has_hls = settings.get("hls").and_then(Value::as_array).is_some_and(|items| !items.is_empty());
+        if has_hls { Self::with_hls(settings) } else { Self::without_hls(settings) }
+    }
+
+    /// The largest video bitrate that a variant asks for, in bits per second: what a publisher need not exceed.
+    #[must_use]
+    pub fn video_bps_max(&self) -> Option<u32> {
+        self.hls.iter().filter_map(|item| item.video).map(|video| video.bps).max()
+    }
+
+    /// The largest audio bitrate that a variant asks for, in bits per second.
+    #[must_use]
+    pub fn audio_bps_max(&self) -> Option<u32> {
+        self.hls.iter().map(|item| item.audio.bps).max()
+    }
+}
+
+fn without_hls(body: &Field<'_>) -> Result<ChannelSettings, InvalidField> {
+    Ok(ChannelSettings {
+        hls: Vec::new(),
+        encrypt_key_uri: None,
+        auth_webhook_url: url(body, "auth_webhook_url", &["https://", "http://"])?,
+        event_webhook_url: url(body, "event_webhook_url", &["https://", "http://"])?,
+        environment: body.member("environment").map(|field| field.integer(0..=u32::MAX)).transpose()?,
+    })
+}
+
+fn hls_spec(item: &Field<'_>) -> Result<HlsSpec, InvalidField> {
+    item.object()?;
+    Ok(HlsSpec {
+        duration_seconds: item.member("durationSeconds").map(|field| field.number(1.0..=30.0)).transpose()?,
+        start_time_offset: item.member("startTimeOffset").map(|field| field.number(-86_400.0..=86_400.0)).transpose()?,
+        video: item.member("video").map(|field| video_spec(&field)).transpose()?,
+        audio: item.member("audio").map(|field| audio_spec(&field)).transpose()?.unwrap_or_default(),
+        archive: item.member("archive").map(|field| archive(&field)).transpose()?.flatten(),
+    })
+}
+
+fn video_spec(video: &Field<'_>) -> Result<VideoSpec, InvalidField> {
+    video.object()?;
+    let profiles = [
+        ("h264_high", H264Profile::H264High),
+        ("h264_main", H264Profile::H264Main),
+        ("h264_baseline", H264Profile::H264Baseline),
+    ];
+    Ok(VideoSpec {
+        width: video.required("width")?.integer(36..=4096)?,
+        height: video.required("height")?.integer(36..=4096)?,
+        fps: video.required("fps")?.integer(1..=120)?,
+        bps: video.required("bps")?.integer(1_000..=100_000_000)?,
+        codec: video.member("codec").map(|field| field.one_of(&profiles)).transpose()?.unwrap_or_default(),
+    })
+}
+
+fn audio_spec(audio: &Field<'_>) -> Result<AudioSpec, InvalidField> {
+    audio.object()?;
+    let Some(bps) = audio.member("bps") else { return Ok(AudioSpec::default()) };
+    Ok(AudioSpec { bps: round_audio_bps(bps.integer(0..=u32::MAX)?) })
+}
+
+fn archive(archive: &Field<'_>) -> Result<Option<Archive>, InvalidField> {
+    archive.object()?;
+    let id = archive.member("archive_destination_id").map(|field| bounded_text(&field)).transpose()?.flatten();
+    Ok(id.map(|archive_destination_id| Archive { archive_destination_id }))
+}
+
+/// An empty string means: off.
+fn bounded_text(field: &Field<'_>) -> Result<Option<String>, InvalidField> {
+    let text = field.text()?;
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(field.wrong(format!("must have at most {TEXT_BYTES_MAX} bytes, got {}", text.len())));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+fn url(body: &Field<'_>, name: &str, schemes: &[&str]) -> Result<Option<String>, InvalidField> {
+    let Some(field) = body.member(name) else { return Ok(None) };
+    let Some(text) = bounded_text(&field)? else { return Ok(None) };
+    let host = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
+    match host {
+        Some(host) if !host.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace()) => Ok(Some(text)),
+        _ => Err(field.wrong(format!("must be a URL that starts with {}", schemes.join(" or ")))),
+    }
+}
+
+/// The allowed audio bitrate at or below `bps`; below the smallest one, the smallest.
+#[must_use]
+pub fn round_audio_bps(bps: u32) -> u32 {
+    const ALLOWED_KBPS: [u32; 14] = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
+    let fitting = ALLOWED_KBPS.iter().rev().map(|kbps| kbps * 1000).find(|allowed| *allowed <= bps);
+    fitting.unwrap_or(32_000)
+}

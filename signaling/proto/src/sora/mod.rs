@@ -1,0 +1,91 @@
+//! Sora's signaling messages: one JSON object per WebSocket text frame.
+//!
+//! [`ClientMessage::parse`] never fails in a way that cannot be told to the client: a [`BadMessage`] carries the upper-case
+//! token that becomes the close reason. Unknown members are ignored, and every optional member may be `null`.
+
+mod connect;
+mod server;
+
+use serde_json::{Map, Value};
+
+pub use connect::{
+    Audio, AudioParams, Connect, H264Params, ID_BYTES_MAX, METADATA_BYTES_MAX, OpusParams, Role, Video, VideoParams,
+};
+pub use server::{
+    ConnectionEvent, Counters, EventType, IceConfig, IceServer, Mids, Notify, Offer, Present, ServerMessage,
+};
+
+/// A message that ends its connection. Displays as the reason of the WebSocket close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadMessage(pub &'static str);
+
+/// A message of the client.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientMessage {
+    /// Wants to join.
+    Connect(Box<Connect>),
+    /// Answers the offer.
+    Answer {
+        /// Untrusted text.
+        sdp: String,
+    },
+    /// Answers a re-offer.
+    ReAnswer {
+        /// Untrusted text.
+        sdp: String,
+    },
+    /// A trickled candidate. An ICE-lite server needs none of them.
+    Candidate,
+    /// Answers a ping.
+    Pong,
+    /// Wants to leave.
+    Disconnect {
+        /// The client's reason, any string, at most 255 bytes of it.
+        reason: String,
+    },
+}
+
+impl ClientMessage {
+    /// Reads one text frame.
+    ///
+    /// # Errors
+    /// The frame is not JSON, has no known `type`, or lacks what its type needs.
+    pub fn parse(text: &str) -> Result<Self, BadMessage> {
+        let value: Value = serde_json::from_str(text).map_err(|_| BadMessage("INVALID-JSON"))?;
+        let Value::Object(members) = value else { return Err(BadMessage("INVALID-JSON")) };
+        match members.get("type").and_then(Value::as_str) {
+            None => Err(BadMessage("MISSING-TYPE")),
+            Some("connect") => Connect::parse(&members).map(|connect| Self::Connect(Box::new(connect))),
+            Some("answer") => Ok(Self::Answer { sdp: sdp(members)? }),
+            Some("re-answer") => Ok(Self::ReAnswer { sdp: sdp(members)? }),
+            Some("candidate") => Ok(Self::Candidate),
+            Some("pong") => Ok(Self::Pong),
+            Some("disconnect") => Ok(Self::Disconnect { reason: reason(&members) }),
+            Some(_) => Err(BadMessage("UNKNOWN-TYPE")),
+        }
+    }
+}
+
+fn sdp(mut members: Map<String, Value>) -> Result<String, BadMessage> {
+    match members.remove("sdp") {
+        Some(Value::String(sdp)) => Ok(sdp),
+        Some(Value::Null) | None => Err(BadMessage("MISSING-SDP")),
+        Some(_) => Err(BadMessage("INVALID-SDP")),
+    }
+}
+
+fn reason(members: &Map<String, Value>) -> String {
+    let reason = members.get("reason").and_then(Value::as_str).unwrap_or_default();
+    truncate(reason, ID_BYTES_MAX).to_owned()
+}
+
+/// The longest prefix of `text` with at most `bytes_max` bytes.
+#[must_use]
+pub fn truncate(text: &str, bytes_max: usize) -> &str {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
