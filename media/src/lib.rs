@@ -3,7 +3,12 @@
 //! This crate is pure: it owns no socket, no file, no task and never reads a clock. Times come in as values.
 //! It is the only crate that parses bitstreams, and it knows nothing of rooms, HTTP or HLS.
 
+pub mod aac;
+pub mod fmp4;
+pub mod h264;
 pub mod id;
+pub mod opus;
+pub mod rtp;
 pub mod tap;
 pub mod time;
 pub mod track;
