@@ -1,0 +1,77 @@
+//! `Authorization: Bearer <token>`.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{Digest, SHA256, digest};
+use axum::extract::FromRequestParts;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+
+use super::SharedState;
+use super::error::ApiError;
+
+/// The token that callers must present. Only its digest is kept, so that comparing takes the same time whatever was
+/// sent, and nothing can print it.
+#[derive(Clone, Debug)]
+pub struct ApiToken(Digest);
+
+impl ApiToken {
+    /// The token as it is configured.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(digest(&SHA256, token.as_bytes()))
+    }
+
+    fn matches(&self, candidate: &str) -> bool {
+        let candidate = digest(&SHA256, candidate.as_bytes());
+        verify_slices_are_equal(self.0.as_ref(), candidate.as_ref()).is_ok()
+    }
+}
+
+/// Proof that the request carried the token. Comes before the body among a handler's arguments, so that nobody without
+/// a token makes us read one.
+pub(super) struct Authorized;
+
+impl FromRequestParts<SharedState> for Authorized {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(AUTHORIZATION) else {
+            return Err(ApiError::unauthorized("the Authorization header is missing: send Authorization: Bearer <token>"));
+        };
+        let presented = value.to_str().ok().and_then(bearer);
+        match presented {
+            None => Err(ApiError::unauthorized("the Authorization header is not of the form Bearer <token>")),
+            Some(token) if state.token.matches(token) => Ok(Self),
+            Some(_) => Err(ApiError::unauthorized("the token is wrong")),
+        }
+    }
+}
+
+/// The token out of a header value; the scheme counts in any case (RFC 9110 §11.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ApiToken, bearer};
+
+    #[test]
+    fn the_scheme_counts_in_any_case_and_must_be_bearer() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bEARER  abc "), Some("abc"));
+        assert_eq!(bearer("Basic abc"), None);
+        assert_eq!(bearer("Bearer"), None);
+    }
+
+    #[test]
+    fn only_the_whole_token_matches() {
+        let token = ApiToken::new("correct");
+        assert!(token.matches("correct"));
+        for wrong in ["", "correc", "correct ", "Correct", "correctt"] {
+            assert!(!token.matches(wrong), "{wrong:?}");
+        }
+        assert!(!format!("{token:?}").contains("correct"));
+    }
+}

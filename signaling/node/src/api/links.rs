@@ -1,0 +1,148 @@
+//! The URLs that answers carry: they name the host by which the caller came, or the configured public URL.
+
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::uri::{Authority, Scheme};
+use http::{Uri, header};
+use minamo_catalog::Channel;
+
+use super::SharedState;
+use super::error::ApiError;
+
+/// `http(s)://host[:port]`, nothing behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    secure: bool,
+    authority: String,
+}
+
+/// Why a text is no [`PublicUrl`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be http://host[:port] or https://host[:port] without a path, got {0:?}")]
+pub struct InvalidPublicUrl(String);
+
+impl FromStr for PublicUrl {
+    type Err = InvalidPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPublicUrl> {
+        let invalid = || InvalidPublicUrl(text.to_owned());
+        let parts = text.parse::<Uri>().map_err(|_| invalid())?.into_parts();
+        let secure = match parts.scheme {
+            Some(scheme) if scheme == Scheme::HTTPS => true,
+            Some(scheme) if scheme == Scheme::HTTP => false,
+            _ => return Err(invalid()),
+        };
+        let authority = parts.authority.filter(is_host_and_port).ok_or_else(invalid)?;
+        if parts.path_and_query.is_some_and(|path| path.as_str() != "/") {
+            return Err(invalid());
+        }
+        Ok(Self { secure, authority: authority.to_string() })
+    }
+}
+
+impl std::fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", if self.secure { "https" } else { "http" }, self.authority)
+    }
+}
+
+impl PublicUrl {
+    /// Where Sora SDKs connect.
+    #[must_use]
+    pub fn sora_url(&self) -> String {
+        format!("{}://{}/signaling", if self.secure { "wss" } else { "ws" }, self.authority)
+    }
+
+    /// The playlist of a channel with a single publisher; `None` for the other kinds.
+    #[must_use]
+    pub fn playlist_url(&self, channel: &Channel) -> Option<String> {
+        let single = channel.kind.has_hls() && !channel.kind.has_playlist_per_publisher();
+        single.then(|| self.absolute(&format!("/hls/{}/playlist.m3u8", channel.id)))
+    }
+
+    /// The watch page of a channel with HLS.
+    #[must_use]
+    pub fn watch_url(&self, channel: &Channel) -> Option<String> {
+        channel.kind.has_hls().then(|| self.absolute(&format!("/watch/{}", channel.id)))
+    }
+
+    /// A URL of a path on this host.
+    #[must_use]
+    pub fn absolute(&self, path: &str) -> String {
+        format!("{self}/{}", path.strip_prefix('/').unwrap_or(path))
+    }
+}
+
+/// Behind a proxy, the first value is what the caller used.
+fn first_value<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    let value = parts.headers.get(name)?.to_str().ok()?;
+    value.split(',').next().map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// No user and password, which [`Authority`] would let through into every URL.
+fn is_host_and_port(authority: &Authority) -> bool {
+    !authority.host().is_empty() && !authority.as_str().contains('@')
+}
+
+fn origin_of(parts: &Parts) -> Option<PublicUrl> {
+    let secure = first_value(parts, "x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+    let named = first_value(parts, "x-forwarded-host").or_else(|| first_value(parts, header::HOST.as_str()));
+    // HTTP/2 has no Host header: the authority is in the request's URI.
+    let named = named.or_else(|| parts.uri.authority().map(Authority::as_str))?;
+    let authority = named.parse::<Authority>().ok().filter(is_host_and_port)?;
+    Some(PublicUrl { secure, authority: authority.to_string() })
+}
+
+/// The base of the URLs in this request's answer.
+pub(super) struct Links(pub PublicUrl);
+
+impl FromRequestParts<SharedState> for Links {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, ApiError> {
+        let origin = state.public_url.clone().or_else(|| origin_of(parts));
+        origin.map(Self).ok_or_else(|| ApiError::invalid_parameter("the Host header is missing or names no host"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::{PublicUrl, origin_of};
+
+    fn origin(headers: &[(&str, &str)]) -> Option<String> {
+        let mut request = Request::builder().uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        origin_of(&parts).map(|origin| origin.sora_url())
+    }
+
+    #[test]
+    fn the_host_by_which_the_caller_came() {
+        assert_eq!(origin(&[("host", "live.example:8080")]).unwrap(), "ws://live.example:8080/signaling");
+        assert_eq!(origin(&[("host", "[::1]:8080")]).unwrap(), "ws://[::1]:8080/signaling");
+        let proxied = [("host", "10.0.0.1:8080"), ("x-forwarded-host", "live.example, inner"), ("x-forwarded-proto", "HTTPS, http")];
+        assert_eq!(origin(&proxied).unwrap(), "wss://live.example/signaling");
+    }
+
+    #[test]
+    fn no_usable_host_is_none() {
+        for headers in [&[][..], &[("host", "")], &[("host", "a b")], &[("host", "user:pw@host")], &[("host", "a/b")]] {
+            assert_eq!(origin(headers), None, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_is_scheme_and_host_only() {
+        assert_eq!("https://live.example/".parse::<PublicUrl>().unwrap().to_string(), "https://live.example");
+        assert_eq!("http://1.2.3.4:80".parse::<PublicUrl>().unwrap().absolute("/hls/a"), "http://1.2.3.4:80/hls/a");
+        for wrong in ["", "live.example", "ftp://live.example", "https://live.example/path", "https://u:p@live.example", "https://"] {
+            assert!(wrong.parse::<PublicUrl>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What can be set about signaling.
+
+use std::time::Duration;
+
+use crate::session::Timing;
+
+/// Limits and times of signaling. The defaults are what Sora clients expect.
+#[derive(Clone, Debug)]
+pub struct SignalingConfig {
+    /// Peers in one room; the next is refused with `TOO-MANY-CONNECTIONS`.
+    pub connections_per_room_max: usize,
+    /// WebSockets open in the whole process; the next is refused with 503 before it is upgraded.
+    pub connections_max: usize,
+    /// Tracks forwarded to one peer at once. Further ones wait until another ends: an SDP of thousands of sections helps nobody.
+    pub downlinks_per_peer_max: usize,
+    /// Times of one session.
+    pub timing: Timing,
+    /// How often `connection.updated` is sent.
+    pub updated_every: Duration,
+}
+
+impl Default for SignalingConfig {
+    fn default() -> Self {
+        Self {
+            connections_per_room_max: 1000,
+            connections_max: 10_000,
+            downlinks_per_peer_max: 100,
+            timing: Timing::default(),
+            updated_every: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What signaling needs of the SFU, as a trait so that tests can stand in for it.
+
+use std::net::SocketAddr;
+
+use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
+
+/// The SFU's command queue is full. Whoever asked is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the media plane is overloaded")]
+pub struct Busy;
+
+/// Called from a media thread: must not block.
+pub type OnPeerEvent = Box<dyn Fn(PeerEvent) + Send + Sync>;
+
+/// An SFU as signaling sees it.
+pub trait MediaPlane: Send + Sync {
+    /// Addresses that go into offers, best first, never empty.
+    fn candidates(&self) -> Vec<SocketAddr>;
+    /// Our certificate, the same for all peers.
+    fn fingerprint(&self) -> Fingerprint;
+    /// A peer will come with these credentials of ours.
+    ///
+    /// # Errors
+    /// [`Busy`]; the peer is then unknown.
+    fn add_peer(&self, peer: PeerId, ice: IceCredentials, on_event: OnPeerEvent) -> Result<(), Busy>;
+    /// Everything else.
+    ///
+    /// # Errors
+    /// [`Busy`]; nothing has happened then.
+    fn command(&self, command: Command) -> Result<(), Busy>;
+}

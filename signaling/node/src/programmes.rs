@@ -1,0 +1,23 @@
+//! What signaling may ask of the HLS side. `server/` implements it: signaling does not know gateways.
+
+use minamo_catalog::Channel;
+use minamo_media::{ChannelId, ConnectionId};
+
+/// One publisher's playlist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaylistPath {
+    /// The publisher.
+    pub publisher: ConnectionId,
+    /// Absolute path of its multivariant playlist, as `/hls/…/playlist.m3u8`.
+    pub path: String,
+}
+
+/// The programmes of channels with HLS. Cheap, non-blocking calls.
+pub trait Programmes: Send + Sync {
+    /// The channel has HLS and may be tapped from now on. Called on create and before a publisher's first media; idempotent.
+    fn open(&self, channel: &Channel);
+    /// The channel is deleted: its playlists are gone.
+    fn delete(&self, channel: &ChannelId);
+    /// The playlists that can be fetched now.
+    fn playlists(&self, channel: &ChannelId) -> Vec<PlaylistPath>;
+}
