@@ -1,0 +1,412 @@
+//! One peer's transport as a value: ICE-lite (RFC 8445), DTLS 1.2 server (RFC 6347), SRTP keyed by it (RFC 5764), on one route at a time.
+//!
+//! Datagrams, times and plain packets go in; datagrams, plain packets and a deadline come out. No socket, no clock. Whatever a peer or
+//! a stranger with its address sends, the worst outcome is that this one transport closes.
+
+mod dtls;
+mod identity;
+mod record;
+mod routes;
+mod sctp;
+mod srtp;
+mod stun;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use self::dtls::{Dtls, DtlsEvent};
+pub use self::identity::Identity;
+use self::routes::{CONSENT, Routes};
+use self::sctp::Sctp;
+use self::srtp::{OpenError, Srtp};
+use crate::model::{CloseReason, Fingerprint, IceCredentials};
+
+/// The way to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The address of ours that the peer sent to, where the socket knows it: a socket bound to a wildcard must answer from there.
+    pub local: Option<IpAddr>,
+}
+
+/// A datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Where to.
+    pub route: Route,
+    /// The datagram.
+    pub payload: BytesMut,
+}
+
+/// What a peer's datagrams amount to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// ICE and DTLS are up and the certificate is the one of the answer. Once, before any packet.
+    Connected,
+    /// A decrypted RTP packet, authenticated and not replayed; its header is parsed by nobody yet.
+    Rtp(BytesMut),
+    /// A decrypted RTCP compound packet.
+    Rtcp(BytesMut),
+    /// The transport is over and has freed its state. Last input. Not given after [`Transport::close`].
+    Closed(CloseReason),
+}
+
+/// Why a transport could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The certificate or the DTLS configuration could not be made.
+    #[error("cannot prepare the DTLS certificate: {0}")]
+    Identity(String),
+}
+
+/// What a transport dropped, and why. Counts of datagrams or packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransportCounters {
+    /// Binding requests that were answered.
+    pub stun_answered: u64,
+    /// STUN that was malformed, of another kind, for another ufrag, or failed FINGERPRINT or MESSAGE-INTEGRITY.
+    pub stun_rejected: u64,
+    /// DTLS, SRTP or SRTCP from a route without an authenticated check.
+    pub unknown_route: u64,
+    /// Neither STUN nor DTLS nor RTP (RFC 7983), or too short for what it claims to be.
+    pub garbage: u64,
+    /// DTLS beyond what a handshake may cost, or after the end.
+    pub dtls_dropped: u64,
+    /// Our last DTLS flight was sent again because the peer seemed not to have it.
+    pub dtls_flights_repeated: u64,
+    /// SRTP or SRTCP before keys, or before the answer's fingerprint was known.
+    pub before_keys: u64,
+    /// SRTP or SRTCP that failed authentication.
+    pub undecryptable: u64,
+    /// SRTP or SRTCP that came twice or too late for the replay window.
+    pub replayed: u64,
+    /// SRTP or SRTCP of more SSRCs than one peer may have.
+    pub ssrc_overflow: u64,
+    /// Packets given to [`Transport::send_rtp`] or [`Transport::send_rtcp`] before Connected or after the end.
+    pub unsendable: u64,
+    /// Datagrams or inputs dropped because nobody polled: both queues are bounded.
+    pub overflow: u64,
+    /// A protocol crate panicked on what the peer sent; the transport closed.
+    pub panics: u64,
+}
+
+/// Datagrams and inputs that wait to be polled. Beyond that new ones are dropped and counted.
+const MAX_QUEUE: usize = 1024;
+
+/// One peer's transport.
+pub struct Transport {
+    identity: Identity,
+    ice: IceCredentials,
+    created: Instant,
+    /// The last time that was told, for the one call that does not tell it.
+    now: Instant,
+    stage: Stage,
+    routes: Routes,
+    dtls: Dtls,
+    /// Keyed by DTLS; used only once the certificate is the right one.
+    srtp: Option<Box<Srtp>>,
+    sctp: Sctp,
+    shown: Option<Fingerprint>,
+    expected: Option<Fingerprint>,
+    inputs: VecDeque<Input>,
+    transmits: VecDeque<Transmit>,
+    counters: TransportCounters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    Connected,
+    Over,
+}
+
+impl Transport {
+    /// A transport that waits for checks with these credentials of ours.
+    #[must_use]
+    pub fn new(now: Instant, identity: &Identity, ice: IceCredentials) -> Self {
+        Self {
+            identity: identity.clone(),
+            ice,
+            created: now,
+            now,
+            stage: Stage::Connecting,
+            routes: Routes::default(),
+            dtls: Dtls::new(identity.clone()),
+            srtp: None,
+            sctp: Sctp::new(),
+            shown: None,
+            expected: None,
+            inputs: VecDeque::new(),
+            transmits: VecDeque::new(),
+            counters: TransportCounters::default(),
+        }
+    }
+
+    /// The certificate that the peer must show, from its answer. May come before or after DTLS completes. Another one later than that
+    /// ends the transport: a certificate does not change within a DTLS association (RFC 8842 §4).
+    pub fn set_remote_fingerprint(&mut self, fingerprint: Fingerprint) {
+        self.expected = Some(fingerprint);
+        self.compare_fingerprints();
+    }
+
+    /// One datagram that came in over `route`: STUN, DTLS, SRTP or SRTCP, told apart by its first byte (RFC 7983).
+    pub fn handle_datagram(&mut self, now: Instant, route: Route, data: BytesMut) {
+        self.now = now;
+        if self.stage != Stage::Over {
+            self.guarded(|transport| transport.demux(now, route, data));
+        }
+    }
+
+    /// What came of the datagrams and timeouts so far. Poll until `None` after each of them.
+    pub fn poll_input(&mut self) -> Option<Input> {
+        self.inputs.pop_front()
+    }
+
+    /// Seals a plain RTP packet toward the peer. Counted and dropped before Connected.
+    ///
+    /// A packet with a sequence number that was sent before must be the same bytes again: AES-GCM loses its secrecy otherwise.
+    pub fn send_rtp(&mut self, packet: &[u8]) {
+        let sealed = self.sealer().and_then(|srtp| srtp.seal_rtp(packet));
+        self.send_sealed(sealed);
+    }
+
+    /// Seals a plain RTCP compound packet toward the peer. Counted and dropped before Connected.
+    pub fn send_rtcp(&mut self, packet: &[u8]) {
+        let sealed = self.sealer().and_then(|srtp| srtp.seal_rtcp(packet));
+        self.send_sealed(sealed);
+    }
+
+    /// The next datagram to send. Poll until `None` after each call that takes the time or a packet.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`]. `None` after the end.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.stage == Stage::Over {
+            return None;
+        }
+        [Some(self.deadline()), self.dtls.poll_timeout(), self.sctp.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        if self.stage == Stage::Over {
+            return;
+        }
+        if now >= self.deadline() {
+            self.end(CloseReason::IceTimeout);
+            return;
+        }
+        self.guarded(|transport| {
+            let mut out = Vec::new();
+            let events = transport.dtls.handle_timeout(now, &mut out);
+            transport.on_dtls(now, events, &mut out);
+            let mut packets = Vec::new();
+            transport.sctp.handle_timeout(now, &mut packets);
+            transport.write_sctp(now, &packets, &mut out);
+            transport.queue(out);
+        });
+    }
+
+    /// Ends the transport: a close_notify waits in [`Self::poll_transmit`], nothing else happens any more.
+    pub fn close(&mut self, now: Instant) {
+        self.now = now;
+        if self.stage != Stage::Over {
+            self.inputs.clear();
+            self.free();
+        }
+    }
+
+    /// What was answered and what was dropped so far.
+    #[must_use]
+    pub fn counters(&self) -> &TransportCounters {
+        &self.counters
+    }
+
+    fn demux(&mut self, now: Instant, route: Route, data: BytesMut) {
+        match data.first() {
+            Some(0..=3) => self.on_stun(now, route, &data),
+            Some(20..=63) if self.admit(&route) => {
+                self.routes.dtls_from(route);
+                let mut out = Vec::new();
+                let events = self.dtls.handle(now, data, &mut out, &mut self.counters);
+                self.on_dtls(now, events, &mut out);
+                self.queue(out);
+            }
+            Some(128..=191) if self.admit(&route) => self.on_srtp(&data),
+            Some(20..=63 | 128..=191) => {}
+            _ => self.counters.garbage += 1,
+        }
+    }
+
+    fn admit(&mut self, route: &Route) -> bool {
+        let known = self.routes.knows(route);
+        self.counters.unknown_route += u64::from(!known);
+        known
+    }
+
+    fn on_stun(&mut self, now: Instant, route: Route, data: &[u8]) {
+        let crypto = self.identity.crypto();
+        let Ok(check) = stun::authenticate(data, &self.ice, crypto) else {
+            self.counters.stun_rejected += 1;
+            return;
+        };
+        let answer = stun::answer(&check, route.remote, &self.ice, crypto);
+        self.routes.checked(now, route, check.use_candidate);
+        self.counters.stun_answered += 1;
+        if let Some(payload) = answer {
+            self.transmit(Transmit { route, payload });
+        }
+    }
+
+    fn on_srtp(&mut self, data: &[u8]) {
+        // RFC 5761 §4: RTCP packet types share the byte with marker and payload type.
+        let Some(&kind) = data.get(1) else {
+            self.counters.garbage += 1;
+            return;
+        };
+        let rtcp = (192..=223).contains(&kind);
+        let Some(srtp) = self.srtp.as_deref_mut().filter(|_| self.stage == Stage::Connected) else {
+            self.counters.before_keys += 1;
+            return;
+        };
+        let crypto = self.identity.crypto();
+        let opened = if rtcp { srtp.open_rtcp(data, crypto).map(Input::Rtcp) } else { srtp.open_rtp(data, crypto).map(Input::Rtp) };
+        match opened {
+            Ok(input) => self.input(input),
+            Err(OpenError::Malformed) => self.counters.garbage += 1,
+            Err(OpenError::NotAuthentic) => self.counters.undecryptable += 1,
+            Err(OpenError::Replayed) => self.counters.replayed += 1,
+            Err(OpenError::TooManySources) => self.counters.ssrc_overflow += 1,
+        }
+    }
+
+    fn on_dtls(&mut self, now: Instant, events: Vec<DtlsEvent>, out: &mut Vec<BytesMut>) {
+        for event in events {
+            match event {
+                DtlsEvent::Completed { certificate, srtp } => {
+                    self.srtp = Some(srtp);
+                    self.shown = Some(certificate);
+                    // What completes the handshake on the other side goes first, whatever we think of the certificate.
+                    self.queue(std::mem::take(out));
+                    self.compare_fingerprints();
+                }
+                DtlsEvent::Data(data) if self.stage == Stage::Connected => {
+                    let mut packets = Vec::new();
+                    self.sctp.handle(now, data, &mut packets);
+                    self.write_sctp(now, &packets, out);
+                }
+                // The client's SCTP tries again.
+                DtlsEvent::Data(_) => self.counters.before_keys += 1,
+                DtlsEvent::Closed(reason) => {
+                    self.queue(std::mem::take(out));
+                    self.end(reason);
+                }
+            }
+        }
+    }
+
+    fn write_sctp(&mut self, now: Instant, packets: &[Bytes], out: &mut Vec<BytesMut>) {
+        for packet in packets {
+            self.dtls.write(now, packet, out);
+        }
+    }
+
+    fn compare_fingerprints(&mut self) {
+        match (self.stage, self.shown, self.expected) {
+            (Stage::Over, ..) | (_, None, _) | (_, _, None) => {}
+            (_, Some(shown), Some(expected)) if shown != expected => self.end(CloseReason::DtlsFailed),
+            (Stage::Connected, ..) => {}
+            (Stage::Connecting, ..) => {
+                self.stage = Stage::Connected;
+                self.input(Input::Connected);
+            }
+        }
+    }
+
+    /// Not connected in time, or consent is over.
+    fn deadline(&self) -> Instant {
+        let connect_by = self.created + CONSENT;
+        match self.stage {
+            Stage::Connecting => connect_by,
+            _ => self.routes.expires().unwrap_or(connect_by),
+        }
+    }
+
+    fn sealer(&mut self) -> Option<&mut Srtp> {
+        self.srtp.as_deref_mut().filter(|_| self.stage == Stage::Connected)
+    }
+
+    fn send_sealed(&mut self, sealed: Option<BytesMut>) {
+        match (sealed, self.routes.current()) {
+            (Some(payload), Some(route)) => self.transmit(Transmit { route, payload }),
+            _ => self.counters.unsendable += 1,
+        }
+    }
+
+    fn queue(&mut self, datagrams: Vec<BytesMut>) {
+        let Some(route) = self.routes.current() else { return };
+        for payload in datagrams {
+            self.transmit(Transmit { route, payload });
+        }
+    }
+
+    fn transmit(&mut self, transmit: Transmit) {
+        if self.transmits.len() < MAX_QUEUE {
+            self.transmits.push_back(transmit);
+        } else {
+            self.counters.overflow += 1;
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        if self.inputs.len() < MAX_QUEUE {
+            self.inputs.push_back(input);
+        } else {
+            self.counters.overflow += 1;
+        }
+    }
+
+    fn end(&mut self, reason: CloseReason) {
+        if self.stage != Stage::Over {
+            self.free();
+            // The last word must not be lost: beyond the bound if need be.
+            self.inputs.push_back(Input::Closed(reason));
+        }
+    }
+
+    fn free(&mut self) {
+        self.stage = Stage::Over;
+        let mut out = Vec::new();
+        self.dtls.close(self.now, &mut out);
+        self.queue(out);
+        self.srtp = None;
+        self.sctp = Sctp::new();
+    }
+
+    /// The protocol crates parse what peers send and are young. Should one panic, this peer ends and nobody else.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.counters.panics += 1;
+            self.dtls = Dtls::new(self.identity.clone());
+            self.end(CloseReason::DtlsFailed);
+        }
+    }
+}
+
+/// Our ufrag out of a binding request's USERNAME `ours:theirs` (RFC 8445 §7.2.2), to find the peer of a first datagram.
+/// Nothing is authenticated by this.
+#[must_use]
+pub fn stun_ufrag(data: &[u8]) -> Option<&str> {
+    stun::ufrag(data)
+}
