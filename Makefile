@@ -1,0 +1,46 @@
+# Everything that a person or CI runs. `make run` and `make test` install what they need themselves.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test check unit interop bench web setup-run setup-test clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup-run:
+	@scripts/setup.sh run
+
+setup-test:
+	@scripts/setup.sh test
+
+web: setup-run ## build the pages that the binary embeds
+	@scripts/build-web.sh
+
+run: web ## build in release and start a demo: a server and a synthetic publisher
+	@echo "== building in release (about five minutes the first time)"
+	@cargo build --release --locked -p minamo
+	@exec target/release/minamo demo
+
+test: setup-test web check unit interop ## everything that CI runs, from a bare machine
+
+check: setup-run ## format, clippy, docs
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	npm --prefix sdk-js run check
+	npm --prefix web run check
+
+unit: web ## units, simulation in virtual time, the tidy test, sdk-js
+	cargo test --workspace --locked
+	npm --prefix sdk-js test
+
+interop: setup-test web ## real clients: Chromium with sora-js-sdk and hls.js, Python sora_sdk, ffprobe, our strict HLS client
+	cargo build --locked -p minamo -p minamo-tests --bins
+	tests/interop/run.sh
+
+bench: setup-run web ## share of a core per transmuxed channel; ns per forwarded packet beside the bare limit
+	@cargo build --release --locked -p minamo -p minamo-tests --bins
+	@target/release/minamo-bench
+
+clean:
+	cargo clean
+	rm -rf .cache web/dist sdk-js/dist

@@ -1,0 +1,50 @@
+// The Python SDK's peer as a child process; its JSON lines as a list.
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import readline from 'node:readline';
+import { ROOT, until } from './server.mjs';
+
+const cache = path.join(ROOT, '.cache');
+
+/** OpenH264 2.6 as the setup unpacked it; later SDKs crash with Debian's 2.3. */
+function openh264() {
+  const name = readdirSync(path.join(cache, 'openh264')).find((file) => file.startsWith('libopenh264-') && file.endsWith('.so.2.6.0'));
+  return path.join(cache, 'openh264', name);
+}
+
+export class PythonPeer {
+  constructor({ url, channel, role = 'sendonly', codec = 'H264', seconds = 120 }) {
+    const args = [path.join(import.meta.dirname, '../python/peer.py'), '--url', url, '--channel', channel, '--role', role, '--codec', codec, '--seconds', String(seconds)];
+    if (codec === 'H264') args.push('--openh264', openh264());
+    this.lines = [];
+    this.stderr = '';
+    this.process = spawn(path.join(cache, 'venv/bin/python'), args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.exited = new Promise((resolve) => this.process.once('exit', (code, signal) => resolve({ code, signal })));
+    this.process.stderr.on('data', (data) => { this.stderr = (this.stderr + data).slice(-20_000); });
+    readline.createInterface({ input: this.process.stdout }).on('line', (line) => {
+      try { this.lines.push(JSON.parse(line)); } catch { this.stderr += `${line}\n`; }
+    });
+  }
+
+  /** The value of the first line that has `key` and passes `test`. */
+  async find(key, ms = 20_000, test = () => true) {
+    const line = await until(`python says ${key}`, ms, () => {
+      if (this.process.exitCode) throw new Error(`python exited with ${this.process.exitCode}: ${this.stderr.slice(-2000)}`);
+      return this.lines.find((entry) => key in entry && test(entry[key]));
+    });
+    return line[key];
+  }
+
+  get notifies() {
+    return this.lines.filter((line) => line.notify).map((line) => line.notify);
+  }
+
+  async stop() {
+    if (this.process.exitCode === null) this.process.stdin.write('\n');
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), 10_000);
+    const result = await this.exited;
+    clearTimeout(timer);
+    return result;
+  }
+}

@@ -1,0 +1,125 @@
+// Helpers that tests call by page.evaluate. The SDK and hls.js are the published, unmodified files.
+import Sora from '/sora.js';
+import Hls from '/hls.mjs';
+
+const peers = new Map();
+
+/** Captures the fake camera and microphone. */
+async function camera(width, height) {
+  return navigator.mediaDevices.getUserMedia({ video: { width, height, frameRate: 30 }, audio: true });
+}
+
+/** A canvas of changeable size as camera, with the fake microphone. */
+async function canvasCamera(width, height) {
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  const paint = canvas.getContext('2d');
+  let frame = 0;
+  setInterval(() => {
+    frame += 1;
+    paint.fillStyle = `hsl(${frame % 360} 60% 50%)`;
+    paint.fillRect(0, 0, canvas.width, canvas.height);
+    paint.fillStyle = '#fff';
+    paint.fillRect((frame * 7) % canvas.width, canvas.height / 3, canvas.width / 8, canvas.height / 4);
+  }, 33);
+  const stream = canvas.captureStream(30);
+  const sound = await navigator.mediaDevices.getUserMedia({ audio: true });
+  stream.addTrack(sound.getAudioTracks()[0]);
+  window.resizeCanvas = (w, h) => { canvas.width = w; canvas.height = h; };
+  return stream;
+}
+
+/** Joins with the Sora SDK. `options.source`: camera (default), canvas or none. */
+window.join = async (name, url, channelId, role, options = {}, source = { kind: 'camera', width: 640, height: 480 }) => {
+  const sora = Sora.connection(url);
+  const peer = { notifies: [], tracks: new Map(), removed: [], disconnected: null, connectedFired: false };
+  peers.set(name, peer);
+  const connection = sora[role](channelId, null, options);
+  peer.connection = connection;
+  connection.on('notify', (message) => peer.notifies.push(message));
+  connection.on('connected', () => { peer.connectedFired = true; });
+  connection.on('disconnect', (event) => { peer.disconnected = { title: event.title, type: event.type, code: event.code, reason: event.reason }; });
+  connection.on('track', (event) => {
+    const stream = event.streams[0];
+    if (event.track.kind !== 'video') return;
+    const video = Object.assign(document.createElement('video'), { muted: true, autoplay: true, playsInline: true, srcObject: new MediaStream([event.track]) });
+    document.body.append(video);
+    peer.tracks.set(stream.id, video);
+  });
+  connection.on('removetrack', (event) => peer.removed.push({ stream: event.target.id, kind: event.track.kind }));
+  try {
+    if (role === 'recvonly') {
+      await connection.connect();
+    } else {
+      const stream = source.kind === 'canvas' ? await canvasCamera(source.width, source.height) : await camera(source.width, source.height);
+      peer.stream = stream;
+      await connection.connect(stream);
+    }
+  } catch (error) {
+    return { error: error.message, code: error.code, reason: error.reason };
+  }
+  return { connectionId: connection.connectionId, clientId: connection.clientId };
+};
+
+window.leave = async (name) => { const peer = peers.get(name); await peer.connection.disconnect(); };
+
+window.state = async (name) => {
+  const peer = peers.get(name);
+  const decoded = {};
+  for (const [stream, video] of peer.tracks) decoded[stream] = { frames: video.getVideoPlaybackQuality().totalVideoFrames, width: video.videoWidth };
+  const stats = [];
+  if (peer.connection.pc) for (const report of (await peer.connection.pc.getStats()).values()) {
+    if (['outbound-rtp', 'inbound-rtp', 'candidate-pair', 'remote-inbound-rtp'].includes(report.type)) stats.push(report);
+  }
+  return { notifies: peer.notifies, removed: peer.removed, disconnected: peer.disconnected, connectedFired: peer.connectedFired, decoded, stats };
+};
+
+/** Plays a playlist with hls.js at low latency, default settings otherwise. */
+window.play = (url) => {
+  const video = Object.assign(document.createElement('video'), { muted: true, autoplay: true, playsInline: true });
+  document.body.append(video);
+  const hls = new Hls({ lowLatencyMode: true });
+  const watch = { hls, video, errors: [], ended: false, clock: [] };
+  window.watching = watch;
+  hls.on(Hls.Events.ERROR, (_, data) => watch.errors.push({ type: data.type, details: data.details, fatal: data.fatal, reason: data.reason ?? data.error?.message, at: video.currentTime }));
+  video.addEventListener('ended', () => { watch.ended = true; });
+  hls.loadSource(url);
+  hls.attachMedia(video);
+  video.play().catch(() => {});
+};
+
+window.watchState = () => {
+  const { hls, video, errors, ended } = window.watching;
+  return {
+    currentTime: video.currentTime, readyState: video.readyState, errors, ended, latency: hls.latency, width: video.videoWidth, height: video.videoHeight,
+    frames: video.getVideoPlaybackQuality().totalVideoFrames, dropped: video.getVideoPlaybackQuality().droppedVideoFrames,
+    buffered: video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0,
+  };
+};
+
+/** Reads the clock row of the demo's picture at each shown frame: list of {latency ms} samples. */
+window.readClock = (samples) => new Promise((resolve) => {
+  const { video } = window.watching;
+  const canvas = document.createElement('canvas');
+  const paint = canvas.getContext('2d', { willReadFrequently: true });
+  const found = [];
+  let unreadable = 0;
+  const onFrame = (now, frame) => {
+    canvas.width = frame.width; canvas.height = frame.height;
+    const block = Math.floor(frame.width / 40);
+    paint.drawImage(video, 0, 0);
+    const row = paint.getImageData(0, frame.height - Math.ceil(block / 2), frame.width, 1).data;
+    let time = 0n;
+    for (let bit = 0; bit < 40; bit += 1) time = (time << 1n) | (row[(bit * block + (block >> 1)) * 4] > 128 ? 1n : 0n);
+    const shown = time >> 4n;
+    let sum = 0n;
+    for (let nibble = 0n; nibble < 9n; nibble += 1n) sum += (shown >> (4n * nibble)) & 15n;
+    if ((sum & 15n) === (time & 15n)) {
+      const wall = BigInt(Math.round(performance.timeOrigin + frame.expectedDisplayTime));
+      found.push(Number((wall & 0xfffffffffn) - shown));
+    } else unreadable += 1;
+    if (found.length + unreadable >= samples) resolve({ found, unreadable });
+    else video.requestVideoFrameCallback(onFrame);
+  };
+  video.requestVideoFrameCallback(onFrame);
+});
+window.ready = true;
