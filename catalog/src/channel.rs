@@ -58,8 +58,6 @@ impl ChannelKind {
     }
 
     pub(crate) fn parse(word: &str) -> Option<Self> {
-        [Self::Single, Self::Multistream, Self::MultistreamWithHls]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
+        [Self::Single, Self::Multistream, Self::MultistreamWithHls].into_iter().find(|kind| kind.as_str() == word)
     }
 }

@@ -31,9 +31,7 @@ impl Catalog {
     /// [`CatalogError::UnsupportedUrl`] for another scheme, [`CatalogError::Folder`] or [`CatalogError::Open`] when it
     /// cannot be written to.
     pub async fn open(url: &str) -> Result<Self, CatalogError> {
-        Ok(Self {
-            store: sqlite::Store::open_url(url).await?,
-        })
+        Ok(Self { store: sqlite::Store::open_url(url).await? })
     }
 
     /// Opens `catalog.db` in a data folder; the folder is made when missing.
@@ -41,20 +39,14 @@ impl Catalog {
     /// # Errors
     /// As for [`Catalog::open`].
     pub async fn open_in(folder: &Path) -> Result<Self, CatalogError> {
-        Ok(Self {
-            store: sqlite::Store::open_file(&folder.join("catalog.db")).await?,
-        })
+        Ok(Self { store: sqlite::Store::open_file(&folder.join("catalog.db")).await? })
     }
 
     /// Creates a channel under a fresh id of 72 hex characters (288 bits of the system's randomness).
     ///
     /// # Errors
     /// [`CatalogError::Storage`] when it could not be written; then there is no such channel.
-    pub async fn create_channel(
-        &self,
-        kind: ChannelKind,
-        settings: serde_json::Value,
-    ) -> Result<Channel, CatalogError> {
+    pub async fn create_channel(&self, kind: ChannelKind, settings: serde_json::Value) -> Result<Channel, CatalogError> {
         self.store.insert(id::generate()?, kind, settings).await
     }
 
@@ -92,11 +84,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Storage`] when they could not be read.
-    pub async fn list_channels(
-        &self,
-        after: Option<&ChannelId>,
-        limit: u32,
-    ) -> Result<Vec<Channel>, CatalogError> {
+    pub async fn list_channels(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<Channel>, CatalogError> {
         self.store.list(after, limit.min(PAGE_MAX)).await
     }
 

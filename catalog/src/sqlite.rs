@@ -7,10 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use minamo_media::ChannelId;
 use sqlx::Row;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 
 use crate::{CatalogError, Channel, ChannelKind};
 
@@ -30,14 +27,10 @@ impl Store {
     pub(crate) async fn open_url(url: &str) -> Result<Self, CatalogError> {
         let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
         if scheme != "sqlite" {
-            return Err(CatalogError::UnsupportedUrl {
-                scheme: scheme.to_owned(),
-            });
+            return Err(CatalogError::UnsupportedUrl { scheme: scheme.to_owned() });
         }
-        let options = SqliteConnectOptions::from_str(url).map_err(|error| CatalogError::Open {
-            path: PathBuf::from(url),
-            why: one_line(&error),
-        })?;
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|error| CatalogError::Open { path: PathBuf::from(url), why: one_line(&error) })?;
         let in_memory = url.contains(":memory:") || url.contains("mode=memory");
         if !in_memory {
             make_folder_of(options.get_filename())?;
@@ -51,10 +44,7 @@ impl Store {
         Self::open(SqliteConnectOptions::new().filename(path), CONNECTIONS_MAX).await
     }
 
-    async fn open(
-        options: SqliteConnectOptions,
-        connections_max: u32,
-    ) -> Result<Self, CatalogError> {
+    async fn open(options: SqliteConnectOptions, connections_max: u32) -> Result<Self, CatalogError> {
         let path = options.get_filename().to_owned();
         let options = options
             .create_if_missing(true)
@@ -62,10 +52,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let open_failed = |why: String| CatalogError::Open {
-            path: path.clone(),
-            why,
-        };
+        let open_failed = |why: String| CatalogError::Open { path: path.clone(), why };
         let pool = SqlitePoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(BUSY_TIMEOUT)
@@ -76,25 +63,15 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(|error| open_failed(one_line(&error)))?;
-        MIGRATOR
-            .run(&pool)
-            .await
-            .map_err(|error| open_failed(one_line(&error)))?;
+        MIGRATOR.run(&pool).await.map_err(|error| open_failed(one_line(&error)))?;
         let store = Self { pool };
-        store
-            .prove_writable()
-            .await
-            .map_err(|error| open_failed(one_line(&error)))?;
+        store.prove_writable().await.map_err(|error| open_failed(one_line(&error)))?;
         Ok(store)
     }
 
     /// SQLite opens a file that it may only read without a word; taking the write lock tells.
     async fn prove_writable(&self) -> Result<(), sqlx::Error> {
-        self.pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await?
-            .rollback()
-            .await
+        self.pool.begin_with("BEGIN IMMEDIATE").await?.rollback().await
     }
 
     pub(crate) async fn insert(
@@ -104,25 +81,16 @@ impl Store {
         settings: serde_json::Value,
     ) -> Result<Channel, CatalogError> {
         let created_at_ms = now_ms();
-        let inserted = sqlx::query(
-            "INSERT INTO channels (id, kind, settings, created_at) VALUES (?, ?, ?, ?)",
-        )
-        .bind(id.as_str())
-        .bind(kind.as_str())
-        .bind(settings.to_string())
-        .bind(created_at_ms)
-        .execute(&self.pool)
-        .await;
+        let inserted = sqlx::query("INSERT INTO channels (id, kind, settings, created_at) VALUES (?, ?, ?, ?)")
+            .bind(id.as_str())
+            .bind(kind.as_str())
+            .bind(settings.to_string())
+            .bind(created_at_ms)
+            .execute(&self.pool)
+            .await;
         match inserted {
-            Ok(_) => Ok(Channel {
-                id,
-                kind,
-                settings,
-                created_at: time_of_ms(created_at_ms),
-            }),
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                Err(CatalogError::IdTaken(id))
-            }
+            Ok(_) => Ok(Channel { id, kind, settings, created_at: time_of_ms(created_at_ms) }),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(CatalogError::IdTaken(id)),
             Err(error) => Err(error.into()),
         }
     }
@@ -137,20 +105,15 @@ impl Store {
     }
 
     pub(crate) async fn delete(&self, id: &ChannelId) -> Result<bool, CatalogError> {
-        let done =
-            sqlx::query("UPDATE channels SET deleted_at = ?, settings = '{}' WHERE id = ? AND deleted_at IS NULL")
-                .bind(now_ms())
-                .bind(id.as_str())
-                .execute(&self.pool)
-                .await?;
+        let done = sqlx::query("UPDATE channels SET deleted_at = ?, settings = '{}' WHERE id = ? AND deleted_at IS NULL")
+            .bind(now_ms())
+            .bind(id.as_str())
+            .execute(&self.pool)
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 
-    pub(crate) async fn list(
-        &self,
-        after: Option<&ChannelId>,
-        limit: u32,
-    ) -> Result<Vec<Channel>, CatalogError> {
+    pub(crate) async fn list(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<Channel>, CatalogError> {
         // The tombstone of a deleted cursor still has its place in the order.
         let rows = sqlx::query(
             "SELECT id, kind, settings, created_at FROM channels
@@ -166,16 +129,12 @@ impl Store {
 
     pub(crate) async fn ids(&self) -> Result<Vec<ChannelId>, CatalogError> {
         let ids: Vec<String> =
-            sqlx::query_scalar("SELECT id FROM channels WHERE deleted_at IS NULL ORDER BY seq")
-                .fetch_all(&self.pool)
-                .await?;
+            sqlx::query_scalar("SELECT id FROM channels WHERE deleted_at IS NULL ORDER BY seq").fetch_all(&self.pool).await?;
         Ok(ids.into_iter().map(ChannelId::from).collect())
     }
 
     pub(crate) async fn check(&self) -> Result<(), CatalogError> {
-        sqlx::query("SELECT 1 FROM channels LIMIT 1")
-            .fetch_optional(&self.pool)
-            .await?;
+        sqlx::query("SELECT 1 FROM channels LIMIT 1").fetch_optional(&self.pool).await?;
         Ok(())
     }
 
@@ -190,22 +149,11 @@ fn channel_of(row: &SqliteRow) -> Result<Channel, CatalogError> {
     let settings: String = row.try_get("settings")?;
     let created_at = time_of_ms(row.try_get("created_at")?);
     let Some(kind) = ChannelKind::parse(&kind) else {
-        return Err(CatalogError::Damaged {
-            id,
-            why: format!("unknown kind \"{kind}\""),
-        });
+        return Err(CatalogError::Damaged { id, why: format!("unknown kind \"{kind}\"") });
     };
     match serde_json::from_str(&settings) {
-        Ok(settings) => Ok(Channel {
-            id,
-            kind,
-            settings,
-            created_at,
-        }),
-        Err(error) => Err(CatalogError::Damaged {
-            id,
-            why: format!("settings are not JSON: {error}"),
-        }),
+        Ok(settings) => Ok(Channel { id, kind, settings, created_at }),
+        Err(error) => Err(CatalogError::Damaged { id, why: format!("settings are not JSON: {error}") }),
     }
 }
 
@@ -214,25 +162,16 @@ fn make_folder_of(file: &Path) -> Result<(), CatalogError> {
         Some(folder) if folder != Path::new("") => folder,
         _ => return Ok(()),
     };
-    std::fs::create_dir_all(folder).map_err(|source| CatalogError::Folder {
-        path: folder.to_owned(),
-        source,
-    })
+    std::fs::create_dir_all(folder).map_err(|source| CatalogError::Folder { path: folder.to_owned(), source })
 }
 
 fn one_line(error: &dyn std::fmt::Display) -> String {
-    error
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn now_ms() -> i64 {
     // A clock before 1970 gives 0: the time is for people, nothing is ordered by it.
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -247,22 +186,13 @@ mod tests {
     #[tokio::test]
     async fn what_is_acknowledged_is_on_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open_file(&folder.path().join("catalog.db"))
-            .await
-            .unwrap();
+        let store = Store::open_file(&folder.path().join("catalog.db")).await.unwrap();
         let pragma = async |sql: &'static str| -> String {
             let row = sqlx::query(sql).fetch_one(&store.pool).await.unwrap();
             sqlx::Row::try_get_unchecked::<String, _>(&row, 0).unwrap()
         };
         assert_eq!(pragma("PRAGMA journal_mode").await, "wal");
-        assert_eq!(
-            pragma("SELECT CAST((SELECT * FROM pragma_synchronous) AS TEXT)").await,
-            "2",
-            "2 is FULL"
-        );
-        assert_eq!(
-            pragma("SELECT CAST((SELECT * FROM pragma_foreign_keys) AS TEXT)").await,
-            "1"
-        );
+        assert_eq!(pragma("SELECT CAST((SELECT * FROM pragma_synchronous) AS TEXT)").await, "2", "2 is FULL");
+        assert_eq!(pragma("SELECT CAST((SELECT * FROM pragma_foreign_keys) AS TEXT)").await, "1");
     }
 }

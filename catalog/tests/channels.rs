@@ -7,10 +7,7 @@ use minamo_media::ChannelId;
 use serde_json::json;
 
 async fn create(catalog: &Catalog, kind: ChannelKind) -> Channel {
-    catalog
-        .create_channel(kind, json!({"hls": [{"video": {"width": 640}}]}))
-        .await
-        .unwrap()
+    catalog.create_channel(kind, json!({"hls": [{"video": {"width": 640}}]})).await.unwrap()
 }
 
 #[tokio::test]
@@ -19,11 +16,7 @@ async fn a_channel_survives_a_reopen_to_the_last_field() {
     let mut made = Vec::new();
     {
         let catalog = Catalog::open_in(folder.path()).await.unwrap();
-        for kind in [
-            ChannelKind::Single,
-            ChannelKind::Multistream,
-            ChannelKind::MultistreamWithHls,
-        ] {
+        for kind in [ChannelKind::Single, ChannelKind::Multistream, ChannelKind::MultistreamWithHls] {
             made.push(create(&catalog, kind).await);
         }
         // Dropped without a close, as after a kill.
@@ -43,10 +36,7 @@ async fn another_kind_or_id_is_noticed() {
     let mut other = made.clone();
     other.kind = ChannelKind::Multistream;
     assert_ne!(catalog.channel(&made.id).await.unwrap(), Some(other));
-    assert_eq!(
-        catalog.channel(&ChannelId::from("nobody")).await.unwrap(),
-        None
-    );
+    assert_eq!(catalog.channel(&ChannelId::from("nobody")).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -56,12 +46,7 @@ async fn ids_are_72_hex_characters_and_differ() {
     for _ in 0..100 {
         let id = create(&catalog, ChannelKind::Single).await.id;
         assert_eq!(id.as_str().len(), 72);
-        assert!(
-            id.as_str()
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)),
-            "{id}"
-        );
+        assert!(id.as_str().bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{id}");
         assert!(seen.insert(id));
     }
 }
@@ -72,19 +57,14 @@ async fn a_deleted_id_is_gone_for_good() {
     let id = ChannelId::from("demo");
     {
         let catalog = Catalog::open_in(folder.path()).await.unwrap();
-        catalog
-            .create_channel_with_id(id.clone(), ChannelKind::Single, json!({}))
-            .await
-            .unwrap();
+        catalog.create_channel_with_id(id.clone(), ChannelKind::Single, json!({})).await.unwrap();
         assert!(catalog.delete_channel(&id).await.unwrap());
         assert!(!catalog.delete_channel(&id).await.unwrap(), "deleted twice");
     }
     let catalog = Catalog::open_in(folder.path()).await.unwrap();
     assert_eq!(catalog.channel(&id).await.unwrap(), None);
     assert!(catalog.channel_ids().await.unwrap().is_empty());
-    let again = catalog
-        .create_channel_with_id(id.clone(), ChannelKind::Single, json!({}))
-        .await;
+    let again = catalog.create_channel_with_id(id.clone(), ChannelKind::Single, json!({})).await;
     assert!(matches!(again, Err(CatalogError::IdTaken(taken)) if taken == id));
 }
 
@@ -92,9 +72,7 @@ async fn a_deleted_id_is_gone_for_good() {
 async fn an_id_that_lives_is_taken_too() {
     let catalog = Catalog::open("sqlite::memory:").await.unwrap();
     let id = create(&catalog, ChannelKind::Single).await.id;
-    let again = catalog
-        .create_channel_with_id(id, ChannelKind::Single, json!({}))
-        .await;
+    let again = catalog.create_channel_with_id(id, ChannelKind::Single, json!({})).await;
     assert!(matches!(again, Err(CatalogError::IdTaken(_))));
 }
 
@@ -122,15 +100,7 @@ async fn concurrent_creates_and_deletes_are_all_kept() {
     assert_eq!(expected.len(), 48);
     drop(catalog);
     let reopened = Catalog::open_in(folder.path()).await.unwrap();
-    assert_eq!(
-        reopened
-            .channel_ids()
-            .await
-            .unwrap()
-            .into_iter()
-            .collect::<HashSet<_>>(),
-        expected
-    );
+    assert_eq!(reopened.channel_ids().await.unwrap().into_iter().collect::<HashSet<_>>(), expected);
 }
 
 #[tokio::test]
@@ -141,34 +111,18 @@ async fn pages_are_bounded_and_go_on_behind_a_deleted_cursor() {
         ids.push(create(&catalog, ChannelKind::Single).await.id);
     }
     let first = catalog.list_channels(None, 2).await.unwrap();
-    assert_eq!(
-        first.iter().map(|channel| &channel.id).collect::<Vec<_>>(),
-        ids[..2].iter().collect::<Vec<_>>()
-    );
+    assert_eq!(first.iter().map(|channel| &channel.id).collect::<Vec<_>>(), ids[..2].iter().collect::<Vec<_>>());
     catalog.delete_channel(&ids[1]).await.unwrap();
-    let rest = catalog
-        .list_channels(Some(&ids[1]), u32::MAX)
-        .await
-        .unwrap();
-    assert_eq!(
-        rest.iter().map(|channel| &channel.id).collect::<Vec<_>>(),
-        ids[2..].iter().collect::<Vec<_>>()
-    );
+    let rest = catalog.list_channels(Some(&ids[1]), u32::MAX).await.unwrap();
+    assert_eq!(rest.iter().map(|channel| &channel.id).collect::<Vec<_>>(), ids[2..].iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_url_opens_the_same_file_as_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let nested = folder.path().join("a").join("b");
-    let id = create(
-        &Catalog::open_in(&nested).await.unwrap(),
-        ChannelKind::Single,
-    )
-    .await
-    .id;
-    let catalog = Catalog::open(&format!("sqlite:{}", nested.join("catalog.db").display()))
-        .await
-        .unwrap();
+    let id = create(&Catalog::open_in(&nested).await.unwrap(), ChannelKind::Single).await.id;
+    let catalog = Catalog::open(&format!("sqlite:{}", nested.join("catalog.db").display())).await.unwrap();
     assert!(catalog.channel(&id).await.unwrap().is_some());
 }
 
@@ -178,33 +132,15 @@ async fn what_cannot_be_opened_is_one_clear_line() {
     let file = folder.path().join("file");
     std::fs::write(&file, "not a folder").unwrap();
     let under_a_file = Catalog::open_in(&file).await.unwrap_err();
-    assert!(
-        matches!(
-            under_a_file,
-            CatalogError::Folder { .. } | CatalogError::Open { .. }
-        ),
-        "{under_a_file:?}"
-    );
+    assert!(matches!(under_a_file, CatalogError::Folder { .. } | CatalogError::Open { .. }), "{under_a_file:?}");
 
     let garbage = folder.path().join("catalog.db");
-    std::fs::write(
-        &garbage,
-        "this is no database, and is longer than a header of a hundred bytes".repeat(20),
-    )
-    .unwrap();
+    std::fs::write(&garbage, "this is no database, and is longer than a header of a hundred bytes".repeat(20)).unwrap();
     let no_database = Catalog::open_in(folder.path()).await.unwrap_err();
-    assert!(
-        matches!(no_database, CatalogError::Open { .. }),
-        "{no_database:?}"
-    );
+    assert!(matches!(no_database, CatalogError::Open { .. }), "{no_database:?}");
 
-    let elsewhere = Catalog::open("postgres://user:secret@db/minamo")
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(elsewhere, CatalogError::UnsupportedUrl { .. }),
-        "{elsewhere:?}"
-    );
+    let elsewhere = Catalog::open("postgres://user:secret@db/minamo").await.unwrap_err();
+    assert!(matches!(elsewhere, CatalogError::UnsupportedUrl { .. }), "{elsewhere:?}");
     for error in [under_a_file, no_database, elsewhere] {
         let text = error.to_string();
         assert!(!text.contains('\n') && !text.contains("secret"), "{text}");
@@ -215,14 +151,8 @@ async fn what_cannot_be_opened_is_one_clear_line() {
 async fn a_read_only_catalog_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     drop(Catalog::open_in(folder.path()).await.unwrap());
-    let url = format!(
-        "sqlite:{}?immutable=true",
-        folder.path().join("catalog.db").display()
-    );
-    assert!(matches!(
-        Catalog::open(&url).await,
-        Err(CatalogError::Open { .. })
-    ));
+    let url = format!("sqlite:{}?immutable=true", folder.path().join("catalog.db").display());
+    assert!(matches!(Catalog::open(&url).await, Err(CatalogError::Open { .. })));
 }
 
 #[tokio::test]
@@ -230,8 +160,5 @@ async fn after_close_it_says_that_it_is_not_there() {
     let catalog = Catalog::open("sqlite::memory:").await.unwrap();
     catalog.check().await.unwrap();
     catalog.close().await;
-    assert!(matches!(
-        catalog.check().await,
-        Err(CatalogError::Storage(_))
-    ));
+    assert!(matches!(catalog.check().await, Err(CatalogError::Storage(_))));
 }
