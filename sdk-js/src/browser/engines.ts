@@ -1,0 +1,110 @@
+import Hls from "hls.js";
+import type { Engine, EngineHandlers } from "../core/player.js";
+
+/** Repairs of the decoder within this time count as one trouble; one more than the limit, and the player starts afresh. */
+const REPAIR_WINDOW_MS = 30_000;
+const REPAIRS_MAX = 2;
+/** Native players tell no live edge; this far before the end of what can be sought is safe. */
+const NATIVE_EDGE_S = 2;
+
+export interface HlsEngine extends Engine {
+  readonly hls: Hls;
+}
+
+/** hls.js wherever Media Source Extensions exist, even if the browser claims to play HLS itself; else the browser's own. */
+export function openEngine(video: HTMLVideoElement, playlistUrl: string, handlers: EngineHandlers): Engine {
+  if (Hls.isSupported()) return openHls(video, playlistUrl, handlers);
+  if (video.canPlayType("application/vnd.apple.mpegurl") !== "") return openNative(video, playlistUrl, handlers);
+  queueMicrotask(() => handlers.failed("This browser can play neither Media Source Extensions nor HLS."));
+  return { kind: "native", latency: () => null, goToLive: () => {}, destroy: () => {} };
+}
+
+function openHls(video: HTMLVideoElement, playlistUrl: string, handlers: EngineHandlers): HlsEngine {
+  const hls = new Hls({
+    lowLatencyMode: true,
+    backBufferLength: 30,
+    liveDurationInfinity: true,
+    // After a stall the player creeps back to the edge, too slowly to be heard.
+    maxLiveSyncPlaybackRate: 1.05,
+  });
+  const unlisten = listen(video, handlers);
+  const repairs: number[] = [];
+  hls.on(Hls.Events.ERROR, (_event, error) => {
+    if (!error.fatal) return;
+    if (error.response?.code === 404) handlers.gone();
+    else if (error.type === Hls.ErrorTypes.MEDIA_ERROR && mayRepair(repairs)) hls.recoverMediaError();
+    else handlers.failed(describe(error.type));
+  });
+  hls.loadSource(playlistUrl);
+  hls.attachMedia(video);
+  return {
+    kind: "mse",
+    hls,
+    latency: () => (hls.latency > 0 ? hls.latency : null),
+    goToLive: () => seek(video, hls.liveSyncPosition),
+    destroy() {
+      unlisten();
+      hls.destroy();
+    },
+  };
+}
+
+function openNative(video: HTMLVideoElement, playlistUrl: string, handlers: EngineHandlers): Engine {
+  const unlisten = listen(video, handlers);
+  const failed = () => handlers.failed("Playback was interrupted.");
+  video.addEventListener("error", failed);
+  video.src = playlistUrl;
+  return {
+    kind: "native",
+    latency: () => {
+      const end = seekableEnd(video);
+      return end === null ? null : Math.max(0, end - video.currentTime);
+    },
+    goToLive: () => {
+      const end = seekableEnd(video);
+      seek(video, end === null ? null : end - NATIVE_EDGE_S);
+    },
+    destroy() {
+      unlisten();
+      video.removeEventListener("error", failed);
+      video.removeAttribute("src");
+      video.load();
+    },
+  };
+}
+
+function listen(video: HTMLVideoElement, handlers: EngineHandlers): () => void {
+  const events = [
+    ["canplay", handlers.ready],
+    ["playing", handlers.ready],
+    ["waiting", handlers.stalled],
+    ["ended", handlers.ended],
+  ] as const;
+  for (const [name, handler] of events) video.addEventListener(name, handler);
+  return () => {
+    for (const [name, handler] of events) video.removeEventListener(name, handler);
+  };
+}
+
+function mayRepair(repairs: number[]): boolean {
+  const now = performance.now();
+  while (repairs[0] !== undefined && repairs[0] < now - REPAIR_WINDOW_MS) repairs.shift();
+  repairs.push(now);
+  return repairs.length <= REPAIRS_MAX;
+}
+
+function seek(video: HTMLVideoElement, position: number | null): void {
+  if (position !== null && Number.isFinite(position)) video.currentTime = position;
+  video.play().catch(() => {});
+}
+
+function seekableEnd(video: HTMLVideoElement): number | null {
+  const ranges = video.seekable;
+  return ranges.length === 0 ? null : ranges.end(ranges.length - 1);
+}
+
+function describe(type: string): string {
+  if (type === Hls.ErrorTypes.NETWORK_ERROR) return "The connection to the server was lost.";
+  if (type === Hls.ErrorTypes.MEDIA_ERROR) return "This browser had trouble decoding the programme.";
+  return "Playback was interrupted.";
+}
