@@ -1,1 +1,3 @@
 //! Simulation, interop helpers, benchmarks, the tidy test.
+
+pub mod bench;

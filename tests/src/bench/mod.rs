@@ -1,0 +1,4 @@
+//! Pieces of `make bench`: the server as a process of its own whose CPU time is read from outside, and the bare limit.
+
+pub mod bare;
+pub mod server;

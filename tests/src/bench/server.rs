@@ -1,0 +1,144 @@
+//! The server under test: a release binary in a process of its own, whose CPU time the kernel counts for us.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    port: u16,
+    data: PathBuf,
+    http: reqwest::Client,
+}
+
+const TOKEN: &str = "bench-token-0123456789abcdef";
+
+impl Server {
+    /// Starts `minamo serve` from beside this binary, on a free loopback port.
+    ///
+    /// # Errors
+    /// When the binary is missing or does not become ready within 20 s.
+    pub async fn start() -> Result<Self> {
+        let binary = std::env::current_exe()?.parent().context("no folder")?.join("minamo");
+        let port = free_port()?;
+        let data = std::env::temp_dir().join(format!("minamo-bench-{}", std::process::id()));
+        let child = spawn(&binary, port, &data)?;
+        let server = Self { child, port, data, http: reqwest::Client::new() };
+        for _ in 0..200 {
+            if server.http.get(format!("{}/readyz", server.base())).send().await.is_ok_and(|r| r.status().is_success()) {
+                return Ok(server);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("the server did not become ready");
+    }
+
+    fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// `ws://…/signaling`.
+    #[must_use]
+    pub fn signaling_url(&self) -> String {
+        format!("ws://127.0.0.1:{}/signaling", self.port)
+    }
+
+    /// One API call; answers the JSON body.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn api(&self, target: &str, body: Value) -> Result<Value> {
+        let request = self.http.post(self.base()).header("x-sora-target", target).bearer_auth(TOKEN);
+        let response = request.body(body.to_string()).send().await?.error_for_status()?;
+        Ok(serde_json::from_slice(&response.bytes().await?)?)
+    }
+
+    /// A channel with HLS in 720p.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn create_channel(&self) -> Result<String> {
+        let hls = json!([{"video": {"width": 1280, "height": 720, "fps": 30, "bps": 2_500_000}, "audio": {"bps": 128_000}}]);
+        let answer = self.api("ImageFlux_20180905.CreateChannel", json!({"hls": hls})).await?;
+        Ok(answer["channel_id"].as_str().context("no channel_id")?.to_owned())
+    }
+
+    /// A room without HLS.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn create_room(&self) -> Result<String> {
+        let answer = self.api("ImageFlux_20200316.CreateMultistreamChannel", json!({})).await?;
+        Ok(answer["channel_id"].as_str().context("no channel_id")?.to_owned())
+    }
+
+    /// Sum of a Prometheus metric over its labels.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let text = self.http.get(format!("{}/metrics", self.base())).send().await?.text().await?;
+        let ours = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        Ok(text.lines().filter(ours).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// CPU time that the process has used, all threads, by the scheduler's own nanosecond count.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut nanoseconds = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            nanoseconds += text.split(' ').next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    /// Resident memory in KiB.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).context("no VmRSS")?;
+        line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).context("VmRSS is not a number")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+fn spawn(binary: &Path, port: u16, data: &Path) -> Result<Child> {
+    Command::new(binary)
+        .arg("serve")
+        .env("MINAMO_HTTP__LISTEN", format!("127.0.0.1:{port}"))
+        .env("MINAMO_RTC__LISTEN", format!("127.0.0.1:{port}"))
+        .env("MINAMO_API__TOKEN", TOKEN)
+        .env("MINAMO_DATA_DIR", data)
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot start {}", binary.display()))
+}
+
+/// A port that is free for TCP and UDP right now.
+fn free_port() -> Result<u16> {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0")?;
+        let port = tcp.local_addr()?.port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+}
