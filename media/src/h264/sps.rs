@@ -103,20 +103,19 @@ impl Head {
 
 struct Chroma {
     format: u32,
-    separate_planes: bool,
     luma_bits: u32,
     chroma_bits: u32,
 }
 
 impl Chroma {
     fn read(bits: &mut BitReader<'_>, profile: u8) -> Option<Self> {
-        let mut chroma = Self { format: 1, separate_planes: false, luma_bits: 8, chroma_bits: 8 };
+        let mut chroma = Self { format: 1, luma_bits: 8, chroma_bits: 8 };
         if !has_chroma_fields(profile) {
             return Some(chroma);
         }
         chroma.format = bits.unsigned()?;
         if chroma.format == 3 {
-            chroma.separate_planes = bits.flag()?;
+            bits.flag()?; // separate_colour_plane_flag
         }
         chroma.luma_bits = bits.unsigned()?.saturating_add(8);
         chroma.chroma_bits = bits.unsigned()?.saturating_add(8);

@@ -50,14 +50,13 @@ impl PayloadFormat for H264Format {
 }
 
 impl H264Format {
-    /// FU-A (RFC 6184 §5.8).
+    /// FU-A (RFC 6184 §5.8). Its body may be empty.
     fn fragment(&mut self, unit: &mut OpenUnit, payload: &[u8]) {
         let [indicator, header, body @ ..] = payload else {
             return unit.spoil(Damage::Malformed);
         };
         let nal_type = header & 0x1F;
         match &self.fragment {
-            _ if body.is_empty() => return unit.spoil(Damage::Malformed),
             Some(_) if header & FU_START != 0 => return unit.spoil(Damage::FragmentWithoutEnd),
             Some(open) if open.nal_type != nal_type => return unit.spoil(Damage::FragmentWithoutStart),
             Some(_) => unit.append(&[body]),

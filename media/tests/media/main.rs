@@ -1,0 +1,11 @@
+//! The crate from outside: formats against known bytes, round trips, and input that nobody meant to send.
+
+mod audio;
+mod fmp4;
+mod h264;
+mod header;
+mod key;
+mod payload_h264;
+mod payload_vp8;
+mod sequence;
+mod support;
