@@ -3,9 +3,10 @@ use minamo_media::aac::AudioSpecificConfig;
 use minamo_media::fmp4::{Fmp4Error, Sample, TRACK_ID, fragment, init_segment_aac, init_segment_h264};
 use minamo_media::h264::{H264Config, SpsError};
 use proptest::prelude::*;
-use shiguredo_mp4::Decode;
+
 use shiguredo_mp4::boxes::{FtypBox, MoofBox, MoovBox, SampleEntry};
 use shiguredo_mp4::demux::Fmp4SegmentDemuxer;
+use shiguredo_mp4::{Decode, Uint};
 
 use crate::h264::{BASELINE, BASELINE_PPS, HIGH};
 use crate::support::runner;
@@ -91,7 +92,7 @@ fn the_video_init_segment_describes_its_track() {
     };
     assert_eq!((avc1.avcc_box.avc_profile_indication, avc1.avcc_box.length_size_minus_one.get()), (100, 3));
     assert_eq!((&avc1.avcc_box.sps_list[0][..], &avc1.avcc_box.pps_list[0][..]), (HIGH, BASELINE_PPS));
-    assert_eq!(avc1.avcc_box.chroma_format.map(|format| format.get()), Some(1));
+    assert_eq!(avc1.avcc_box.chroma_format.map(Uint::get), Some(1));
 }
 
 #[test]

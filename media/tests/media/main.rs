@@ -1,5 +1,7 @@
 //! The crate from outside: formats against known bytes, round trips, and input that nobody meant to send.
 
+#![allow(clippy::unwrap_used)]
+
 mod audio;
 mod fmp4;
 mod h264;
@@ -9,3 +11,4 @@ mod payload_h264;
 mod payload_vp8;
 mod sequence;
 mod support;
+mod time;
