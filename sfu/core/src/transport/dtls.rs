@@ -4,7 +4,8 @@
 //! * `rtc-dtls` follows the client's order of SRTP profiles: the first datagrams are held back until the ClientHello is whole, and then
 //!   only the profile that we want is offered.
 //! * When our flight 4 is lost, `rtc-dtls` 0.21 never sends it again (any handshake record clears its timer, repeated ClientHellos are
-//!   ignored). So the last flight is kept and repeated when a handshake datagram is answered with nothing.
+//!   ignored). So the last flight is kept and repeated when a ClientHello is answered with nothing. Only then: an `rtc` client that gets
+//!   a flight again stops its own timer, too.
 //! * Its buffers for fragments and early records have loose bounds or none: what a peer may spend on a handshake is bounded here.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -102,9 +103,15 @@ impl Dtls {
                     return self.over(CloseReason::DtlsFailed);
                 }
                 self.budget -= data.len();
+                let again = records.iter().any(Record::is_client_hello);
                 let ready = self.gather(&records, counters);
                 drop(records);
-                self.handshake(now, data, ready, out, counters)
+                let answered = out.len();
+                let events = self.handshake(now, data, ready, out);
+                if again && out.len() == answered {
+                    self.repeat_flight(now, out, counters);
+                }
+                events
             }
         }
     }
@@ -165,14 +172,7 @@ impl Dtls {
         Vec::new()
     }
 
-    fn handshake(
-        &mut self,
-        now: Instant,
-        data: BytesMut,
-        ready: Vec<BytesMut>,
-        out: &mut Vec<BytesMut>,
-        counters: &mut TransportCounters,
-    ) -> Vec<DtlsEvent> {
+    fn handshake(&mut self, now: Instant, data: BytesMut, ready: Vec<BytesMut>, out: &mut Vec<BytesMut>) -> Vec<DtlsEvent> {
         if let Stage::Hello { held, .. } = &mut self.stage {
             held.push(data);
             return Vec::new();
@@ -187,8 +187,6 @@ impl Dtls {
         } else if out.len() > before {
             let sent = out[before..].to_vec();
             self.keep_flight(now, &sent);
-        } else {
-            self.repeat_flight(now, out, counters);
         }
         events
     }

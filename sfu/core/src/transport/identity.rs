@@ -1,6 +1,7 @@
 //! Our DTLS certificate and the two configurations made with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rtc_crypto::providers::AwsLcRsProvider;
 use rtc_crypto::{HashAlgorithm, RTCCrypto, RTCCryptoProvider};
@@ -10,6 +11,10 @@ use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 
 use super::TransportError;
 use crate::model::Fingerprint;
+
+/// When an unanswered flight of ours is sent again. Longer than the second of RFC 6347 §4.2.4.1, so that the client, which begins the
+/// handshake, also begins its repair: an `rtc` client that gets our flight again stops its own timer.
+const FLIGHT_INTERVAL: Duration = Duration::from_millis(1500);
 
 /// The DTLS certificate and configuration that all peers share. Cheap to clone.
 #[derive(Clone)]
@@ -78,6 +83,7 @@ fn configure(
         // Every certificate is taken here; the transport compares its fingerprint with the answer's (RFC 8827 §6.5).
         .with_client_auth(ClientAuthType::RequireAnyClientCert)
         .with_insecure_skip_verify(true)
+        .with_flight_interval(FLIGHT_INTERVAL)
         .with_extended_master_secret(ExtendedMasterSecretType::Require)
         .build(false, None)
 }

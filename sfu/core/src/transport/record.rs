@@ -45,6 +45,11 @@ impl Record<'_> {
         self.kind == HANDSHAKE
     }
 
+    /// The first fragment in it is of a ClientHello: the client begins, or begins again.
+    pub(super) fn is_client_hello(&self) -> bool {
+        self.is_handshake() && self.epoch == 0 && self.body.first() == Some(&CLIENT_HELLO)
+    }
+
     pub(super) fn is_application_data(&self) -> bool {
         self.kind == APPLICATION_DATA
     }

@@ -37,7 +37,7 @@ impl Sctp {
         if packet.get(COMMON_HEADER) == Some(&INIT) {
             match &self.association {
                 // `rtc-sctp` takes a repeated INIT for another association: begin anew with it, our INIT ACK was lost.
-                Some(association) if association.is_handshaking() => *self = Self::new(),
+                Some(association) if association.is_handshaking() || association.is_closed() => *self = Self::new(),
                 // One association per peer; an INIT into an established one is not answered.
                 Some(_) => return,
                 None => {}
@@ -77,9 +77,6 @@ impl Sctp {
             if let Payload::RawEncode(packets) = transmit.message {
                 out.extend(packets);
             }
-        }
-        if association.is_closed() {
-            *self = Self::new();
         }
     }
 }
