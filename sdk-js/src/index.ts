@@ -2,7 +2,8 @@
  * Minamo for browsers. `createChannel`, `createPublisher` and `createPlayer` are all that a page needs; the classes beneath take
  * their surroundings as arguments and run anywhere.
  */
-export { createChannel, createPlayer, createPublisher } from "./browser/index.js";
+export { createPlayer } from "./browser/play.js";
+export { createChannel, createPublisher } from "./browser/publish.js";
 export type { HlsEngine } from "./browser/engines.js";
 export { ApiError, type ApiAccess, type CreatedChannel, type HlsSpec } from "./core/api.js";
 export type { Kind, Outgoing, PublishEnvironment } from "./core/connection.js";

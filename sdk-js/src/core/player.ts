@@ -40,6 +40,8 @@ export interface PlayerEvents {
   state: PlayerState;
   /** Live, and waiting for media. */
   stalled: boolean;
+  /** A new engine has taken over; `null` when it was closed. */
+  engine: Engine | null;
 }
 
 export const OFFLINE_POLL_MS = 3_000;
@@ -139,6 +141,7 @@ export class Player {
     this.#close();
     if (this.#state !== "error") this.#enter("loading");
     this.#engine = this.environment.openEngine(this.playlistUrl, this.#engineHandlers());
+    this.#listeners.emit("engine", this.#engine);
   }
 
   /** Handlers of an engine that is closed stay silent. */
@@ -192,8 +195,11 @@ export class Player {
 
   #close(): void {
     this.#generation += 1;
-    this.#engine?.destroy();
-    this.#engine = null;
+    if (this.#engine !== null) {
+      this.#engine.destroy();
+      this.#engine = null;
+      this.#listeners.emit("engine", null);
+    }
     this.#setStalled(false);
   }
 

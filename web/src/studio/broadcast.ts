@@ -1,0 +1,38 @@
+import { ApiError, type Outgoing, type Publisher, createChannel, createPublisher, signalingUrl } from "@minamo/sdk";
+import type { Model } from "./model.js";
+import { AUDIO_BPS, hlsSpec } from "./quality.js";
+import { forgetToken } from "./token.js";
+
+/** What stands in the way of going live, in words for people. */
+export class NotReady extends Error {}
+
+/** The channel to publish into: the one at hand, or a new one. */
+export async function ensureChannel(model: Model): Promise<string> {
+  if (model.channelId !== null) return model.channelId;
+  if (model.token === null) throw new NotReady("An access token is needed to create a channel.");
+  try {
+    const created = await createChannel({ origin: location.origin, token: model.token }, [hlsSpec(model.quality)]);
+    model.channelId = created.channelId;
+    model.playlistUrl = created.playlistUrl;
+    return created.channelId;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) {
+      forgetToken();
+      model.token = null;
+    }
+    throw error;
+  }
+}
+
+export function publisherFor(model: Model, channelId: string): Publisher {
+  const { picture, sound, quality } = model;
+  if (picture === null && sound === null) throw new NotReady("Choose a camera, a screen or a microphone first.");
+  const outgoing: Outgoing = {
+    ...(sound === null ? {} : { audio: { track: sound, bitRateKbps: AUDIO_BPS / 1000 } }),
+    ...(picture === null
+      ? {}
+      : // The quality was chosen: smoothness gives way before size does, and viewers' players need not switch.
+        { video: { track: picture.track, bitRateKbps: quality.videoBps / 1000, degradation: "maintain-resolution" } }),
+  };
+  return createPublisher({ signalingUrl: signalingUrl(location.origin), channelId, outgoing });
+}
