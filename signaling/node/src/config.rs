@@ -1,7 +1,5 @@
 //! What can be set about signaling.
 
-use std::time::Duration;
-
 use crate::session::Timing;
 
 /// Limits and times of signaling. The defaults are what Sora clients expect.
@@ -15,8 +13,6 @@ pub struct SignalingConfig {
     pub downlinks_per_peer_max: usize,
     /// Times of one session.
     pub timing: Timing,
-    /// How often `connection.updated` is sent.
-    pub updated_every: Duration,
 }
 
 impl Default for SignalingConfig {
@@ -26,7 +22,6 @@ impl Default for SignalingConfig {
             connections_max: 10_000,
             downlinks_per_peer_max: 100,
             timing: Timing::default(),
-            updated_every: Duration::from_secs(60),
         }
     }
 }

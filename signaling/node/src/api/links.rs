@@ -1,5 +1,6 @@
 //! The URLs that answers carry: they name the host by which the caller came, or the configured public URL.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
@@ -49,6 +50,12 @@ impl std::fmt::Display for PublicUrl {
 }
 
 impl PublicUrl {
+    /// The URL of a server at that address, without TLS.
+    #[must_use]
+    pub fn of_address(address: SocketAddr) -> Self {
+        Self { secure: false, authority: address.to_string() }
+    }
+
     /// Where Sora SDKs connect.
     #[must_use]
     pub fn sora_url(&self) -> String {

@@ -1,1 +1,42 @@
-//! Session descriptions.
+//! Session descriptions: we always offer, clients always answer.
+//!
+//! The offer is written by hand because its text is a contract with SDKs that cannot be changed; the answer is read by hand
+//! because it is untrusted and only a few of its lines matter.
+//!
+//! Payload types and header extension ids are ours to choose and fixed, see [`Format`] and [`extension`].
+
+mod answer;
+mod format;
+mod offer;
+
+pub use answer::{Answer, AnswerSection, BadSdp, Direction, MediaKind, SDP_BYTES_MAX, SECTIONS_MAX, Setup};
+pub use format::{Format, FormatTable, h264_fmtp, opus_fmtp, video_fmtp};
+pub use offer::{Body, Description, Downlink, Section, Uplink};
+
+/// Header extensions that we know, with the ids that we offer (RFC 8285 one-byte form).
+pub mod extension {
+    /// A header extension.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Extension {
+        /// The id in offers.
+        pub id: u8,
+        /// Its name.
+        pub uri: &'static str,
+    }
+
+    const fn extension(id: u8, uri: &'static str) -> Extension {
+        Extension { id, uri }
+    }
+
+    /// RFC 6464.
+    pub const AUDIO_LEVEL: Extension = extension(1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level");
+    /// When a packet left the sender.
+    pub const ABS_SEND_TIME: Extension = extension(2, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time");
+    /// Transport-wide sequence number.
+    pub const TRANSPORT_CC: Extension =
+        extension(3, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01");
+    /// RFC 9143 §15.
+    pub const MID: Extension = extension(4, "urn:ietf:params:rtp-hdrext:sdes:mid");
+    /// 3GPP TS 26.114.
+    pub const VIDEO_ORIENTATION: Extension = extension(5, "urn:3gpp:video-orientation");
+}

@@ -1,0 +1,222 @@
+//! Writes offers and re-offers.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::SocketAddr;
+
+use minamo_media::{Codec, Kind};
+
+use super::Format;
+use super::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
+
+/// A whole offer. Its `Display` is the text.
+#[derive(Clone, Debug)]
+pub struct Description<'a> {
+    /// `o=`: constant for a peer's life, below 2^63.
+    pub origin: u64,
+    /// `o=`: one more with every offer.
+    pub version: u64,
+    /// Our ICE user name fragment.
+    pub ice_ufrag: &'a str,
+    /// Our ICE password.
+    pub ice_pwd: &'a str,
+    /// SHA-256 of our certificate.
+    pub fingerprint: &'a [u8; 32],
+    /// All our candidates, best first: there is no message for later ones.
+    pub candidates: &'a [SocketAddr],
+    /// In the order of their first appearance, removed ones included.
+    pub sections: &'a [Section],
+}
+
+/// One m-section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// `a=mid`, a token.
+    pub mid: String,
+    /// What it carries.
+    pub body: Body,
+}
+
+/// What an m-section carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// SCTP over DTLS. Keeps the transport of those alive who send nothing.
+    Application,
+    /// The client sends here.
+    Uplink(Uplink),
+    /// We send here.
+    Downlink(Downlink),
+    /// Port 0: it carried this once. Its place may be taken again under a fresh mid.
+    Removed(Format),
+}
+
+impl Body {
+    /// Audio or video; `None` for data.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        self.format().map(|format| format.codec.kind())
+    }
+
+    /// The codec; `None` for data.
+    #[must_use]
+    pub fn format(&self) -> Option<&Format> {
+        match self {
+            Self::Application => None,
+            Self::Uplink(uplink) => Some(&uplink.format),
+            Self::Downlink(downlink) => Some(&downlink.format),
+            Self::Removed(format) => Some(format),
+        }
+    }
+}
+
+/// A section in which the client sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// The only codec offered.
+    pub format: Format,
+    /// `b=TIAS`, bits per second: the only lever on browsers' bitrate.
+    pub bitrate_max: Option<u64>,
+}
+
+/// A section in which we send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downlink {
+    /// The publisher's codec.
+    pub format: Format,
+    /// The publisher's connection id: applications rely on that. Also the CNAME, so that sound and picture are synchronised.
+    pub stream_id: String,
+    /// A unique token.
+    pub track_id: String,
+    /// Our SSRC.
+    pub ssrc: u32,
+    /// Our SSRC of retransmissions.
+    pub rtx_ssrc: Option<u32>,
+}
+
+impl Display for Description<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "v=0\r\no=- {} {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", self.origin, self.version)?;
+        f.write_str("a=ice-lite\r\na=group:BUNDLE")?;
+        for section in self.sections.iter().filter(|section| section.is_live()) {
+            write!(f, " {}", section.mid)?;
+        }
+        f.write_str("\r\na=msid-semantic: WMS *\r\n")?;
+        self.sections.iter().try_for_each(|section| self.section(f, section))
+    }
+}
+
+impl Section {
+    /// Not removed.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !matches!(self.body, Body::Removed(_))
+    }
+}
+
+impl Description<'_> {
+    fn section(&self, f: &mut Formatter<'_>, section: &Section) -> fmt::Result {
+        media_line(f, &section.body)?;
+        f.write_str("c=IN IP4 0.0.0.0\r\n")?;
+        if let Body::Uplink(Uplink { bitrate_max: Some(bitrate), .. }) = &section.body {
+            write!(f, "b=TIAS:{bitrate}\r\n")?;
+        }
+        write!(f, "a=mid:{}\r\n", section.mid)?;
+        self.transport(f)?;
+        match &section.body {
+            Body::Application => f.write_str("a=sctp-port:5000\r\na=max-message-size:262144\r\n")?,
+            Body::Uplink(uplink) => write_uplink(f, uplink)?,
+            Body::Downlink(downlink) => write_downlink(f, downlink)?,
+            Body::Removed(format) => {
+                f.write_str("a=inactive\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
+                write_format(f, format)?;
+            }
+        }
+        if section.is_live() { self.candidates(f) } else { Ok(()) }
+    }
+
+    /// The same in every section.
+    fn transport(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 ", self.ice_ufrag, self.ice_pwd)?;
+        for (index, byte) in self.fingerprint.iter().enumerate() {
+            let colon = if index == 0 { "" } else { ":" };
+            write!(f, "{colon}{byte:02X}")?;
+        }
+        f.write_str("\r\na=setup:actpass\r\n")
+    }
+
+    fn candidates(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (index, address) in self.candidates.iter().enumerate() {
+            // RFC 8445 §5.1.2.1: type preference of a host candidate, our order, component 1.
+            let local_preference = 65_535_u64.saturating_sub(index as u64);
+            let priority = (126 << 24) + (local_preference << 8) + 255;
+            let (ip, port) = (address.ip(), address.port());
+            write!(f, "a=candidate:{} 1 udp {priority} {ip} {port} typ host\r\n", index + 1)?;
+        }
+        f.write_str("a=end-of-candidates\r\n")
+    }
+}
+
+fn media_line(f: &mut Formatter<'_>, body: &Body) -> fmt::Result {
+    let Some(format) = body.format() else {
+        return f.write_str("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n");
+    };
+    let kind = match format.codec.kind() {
+        Kind::Audio => "audio",
+        Kind::Video => "video",
+    };
+    let port = if matches!(body, Body::Removed(_)) { 0 } else { 9 };
+    write!(f, "m={kind} {port} UDP/TLS/RTP/SAVPF {}", format.pt)?;
+    if let Some(rtx) = format.rtx_pt {
+        write!(f, " {rtx}")?;
+    }
+    f.write_str("\r\n")
+}
+
+fn write_uplink(f: &mut Formatter<'_>, uplink: &Uplink) -> fmt::Result {
+    f.write_str("a=recvonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
+    let kind = uplink.format.codec.kind();
+    let own = if kind == Kind::Audio { AUDIO_LEVEL } else { VIDEO_ORIENTATION };
+    write_extensions(f, &[MID, TRANSPORT_CC, ABS_SEND_TIME, own])?;
+    write_format(f, &uplink.format)
+}
+
+/// Transport-wide sequence numbers and send times are not offered toward subscribers: nothing estimates their bandwidth yet.
+fn write_downlink(f: &mut Formatter<'_>, downlink: &Downlink) -> fmt::Result {
+    f.write_str("a=sendonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
+    let kind = downlink.format.codec.kind();
+    let own = if kind == Kind::Audio { AUDIO_LEVEL } else { VIDEO_ORIENTATION };
+    write_extensions(f, &[MID, own])?;
+    write_format(f, &downlink.format)?;
+    write!(f, "a=msid:{} {}\r\n", downlink.stream_id, downlink.track_id)?;
+    if let Some(rtx) = downlink.rtx_ssrc {
+        write!(f, "a=ssrc-group:FID {} {rtx}\r\n", downlink.ssrc)?;
+    }
+    for ssrc in [Some(downlink.ssrc), downlink.rtx_ssrc].into_iter().flatten() {
+        write!(f, "a=ssrc:{ssrc} cname:{}\r\n", downlink.stream_id)?;
+    }
+    Ok(())
+}
+
+fn write_extensions(f: &mut Formatter<'_>, extensions: &[Extension]) -> fmt::Result {
+    extensions.iter().try_for_each(|extension| write!(f, "a=extmap:{} {}\r\n", extension.id, extension.uri))
+}
+
+/// The same lines in both directions: what a payload type means includes its feedback (see [`super::FormatTable`]).
+fn write_format(f: &mut Formatter<'_>, format: &Format) -> fmt::Result {
+    let Format { codec, pt, rtx_pt, fmtp } = format;
+    let channels = if *codec == Codec::Opus { "/2" } else { "" };
+    write!(f, "a=rtpmap:{pt} {}/{}{channels}\r\n", codec.rtpmap_name(), codec.clock_rate())?;
+    let feedback: &[&str] = match codec.kind() {
+        Kind::Audio => &["transport-cc", "nack"],
+        Kind::Video => &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"],
+    };
+    for feedback in feedback {
+        write!(f, "a=rtcp-fb:{pt} {feedback}\r\n")?;
+    }
+    if !fmtp.is_empty() {
+        write!(f, "a=fmtp:{pt} {fmtp}\r\n")?;
+    }
+    if let Some(rtx) = rtx_pt {
+        write!(f, "a=rtpmap:{rtx} rtx/{}\r\na=fmtp:{rtx} apt={pt}\r\n", codec.clock_rate())?;
+    }
+    Ok(())
+}
