@@ -1,0 +1,215 @@
+//! What can be set: a TOML file, `MINAMO_…` variables over it, flags over both.
+//!
+//! Unknown keys are errors that name the key and where it stands. Every source is also read by itself first, so that an
+//! error names the file or the very variable that is wrong.
+
+mod values;
+mod variables;
+
+pub use values::{LogFormat, Secret};
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Format, Toml};
+use minamo_signaling::api::PublicUrl;
+use serde::Deserialize;
+
+/// Everything that can be set, with its defaults.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// API, signaling, HLS, pages, metrics.
+    pub http: HttpConfig,
+    /// Media.
+    pub rtc: RtcConfig,
+    /// The management API.
+    pub api: ApiConfig,
+    /// The catalog.
+    pub catalog: CatalogConfig,
+    /// HLS programmes.
+    pub hls: HlsConfig,
+    /// Logs.
+    pub log: LogConfig,
+    /// Where the catalog and the made API token are kept.
+    pub data_dir: PathBuf,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: HttpConfig::default(),
+            rtc: RtcConfig::default(),
+            api: ApiConfig::default(),
+            catalog: CatalogConfig::default(),
+            hls: HlsConfig::default(),
+            log: LogConfig::default(),
+            data_dir: PathBuf::from("./data"),
+        }
+    }
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// The TCP address; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The base of every URL in answers; without it, the host by which the caller came.
+    #[serde(deserialize_with = "values::from_text_or_none")]
+    pub public_url: Option<PublicUrl>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)), public_url: None }
+    }
+}
+
+/// `[rtc]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct RtcConfig {
+    /// The UDP address; without it, the address and port number of `http.listen`.
+    pub listen: Option<SocketAddr>,
+    /// Addresses that clients are told; without them, those of this machine's interfaces.
+    #[serde(deserialize_with = "values::addresses")]
+    pub public_ips: Vec<IpAddr>,
+}
+
+/// `[api]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// What callers present; without it, one is made and kept in the data folder.
+    pub token: Option<Secret>,
+}
+
+/// `[catalog]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogConfig {
+    /// `sqlite:<path>`; without it, `catalog.db` in the data folder.
+    pub url: Option<String>,
+}
+
+/// `[hls]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct HlsConfig {
+    /// How long a programme waits for a publisher that vanished before its playlist ends.
+    #[serde(rename = "reconnect_window_secs", deserialize_with = "values::seconds")]
+    pub reconnect_window: Duration,
+}
+
+impl Default for HlsConfig {
+    fn default() -> Self {
+        Self { reconnect_window: Duration::from_secs(60) }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// A level, or a filter such as `info,minamo_sfu=debug`.
+    #[serde(deserialize_with = "values::log_filter")]
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// A configuration that cannot be used. Displays in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read configuration file {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key or its value is wrong.
+    #[error("configuration: {why} ({place})")]
+    Wrong {
+        /// The file, variable or flag.
+        place: String,
+        /// The key, and what is wrong with it.
+        why: String,
+    },
+}
+
+/// A flag of the command line: a dotted key and its value. Only flags that were given are here, so that no default of a
+/// flag ever overwrites the file.
+pub type Override = (&'static str, String);
+
+impl Config {
+    /// Reads all sources: `file` (must exist when it is named), then variables, then flags.
+    ///
+    /// # Errors
+    /// The first key that is unknown or whose value is wrong.
+    pub fn load(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+        flags: &[Override],
+    ) -> Result<Self, ConfigError> {
+        let mut all = Figment::new();
+        if let Some(path) = file {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+            all = add(all, Toml::string(&text), &path.display().to_string())?;
+        }
+        for (name, key, value) in variables::keys(variables)? {
+            all = add(all, (key.as_str(), value), &name)?;
+        }
+        for (key, value) in flags {
+            all = add(all, (*key, value), "command line")?;
+        }
+        extract(&all, "all sources together")
+    }
+
+    /// The UDP address of media.
+    #[must_use]
+    pub fn rtc_listen(&self) -> SocketAddr {
+        self.rtc.listen.unwrap_or(self.http.listen)
+    }
+}
+
+/// Lays one source over the others, after it has been found good by itself.
+fn add(all: Figment, source: impl figment::Provider, place: &str) -> Result<Figment, ConfigError> {
+    let alone = Figment::from(source);
+    extract(&alone, place)?;
+    Ok(all.merge(alone))
+}
+
+fn extract(figment: &Figment, place: &str) -> Result<Config, ConfigError> {
+    figment.extract().map_err(|error| ConfigError::Wrong { place: place.to_owned(), why: words_of(error) })
+}
+
+/// figment's own words, with the key in front and in one line.
+fn words_of(error: figment::Error) -> String {
+    let Some(error) = error.into_iter().next() else { return "unreadable".to_owned() };
+    let key = error.path.join(".");
+    let why = match &error.kind {
+        figment::error::Kind::UnknownField(field, expected) => {
+            let parent = error.path.iter().filter(|part| *part != field).cloned().collect::<Vec<_>>();
+            let key = parent.iter().chain([field]).map(String::as_str).collect::<Vec<_>>().join(".");
+            return format!("unknown key {key}, expected one of {}", expected.join(", "));
+        }
+        kind => kind.to_string(),
+    };
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    if key.is_empty() { why } else { format!("{key}: {why}") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Values as they may be written: TOML's own types in the file, text in variables and flags.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// A text that is never shown: visible ASCII, not empty.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("must be visible ASCII characters without spaces");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+pub(super) fn from_text_or_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+}
+
+/// The most addresses that clients are told: each costs every client a check.
+const ADDRESSES_MAX: usize = 16;
+
+/// A list, or one text with commas.
+pub(super) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a list of IP addresses")]
+    enum Written {
+        Text(String),
+        List(Vec<String>),
+    }
+    let texts = match Written::deserialize(deserializer)? {
+        Written::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+        Written::List(list) => list,
+    };
+    if texts.len() > ADDRESSES_MAX {
+        return Err(D::Error::custom(format!("at most {ADDRESSES_MAX} addresses, got {}", texts.len())));
+    }
+    let parse = |text: &String| text.parse().map_err(|_| D::Error::custom(format!("{text:?} is no IP address")));
+    texts.iter().map(parse).collect()
+}
+
+/// A day: whoever wants a programme to wait longer for its publisher has mistaken the unit.
+const SECONDS_MAX: u64 = 86_400;
+
+/// A whole number of seconds, as a number or as text.
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a whole number of seconds")]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    let number = match Written::deserialize(deserializer)? {
+        Written::Number(number) => Some(number),
+        Written::Text(text) => text.trim().parse().ok(),
+    };
+    let wrong = || D::Error::custom(format!("must be 0 to {SECONDS_MAX} seconds"));
+    number.filter(|number| *number <= SECONDS_MAX).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// Checked when it is read, so that a typing error does not silence the log.
+pub(super) fn log_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.parse::<tracing_subscriber::filter::targets::Targets>() {
+        Ok(_) => Ok(text),
+        Err(error) => Err(D::Error::custom(format!("{text:?} is no log filter: {error}"))),
+    }
+}

@@ -1,0 +1,82 @@
+//! The glue between signaling and the gateway: a channel's settings become a programme's.
+
+use std::time::Duration;
+
+use minamo_catalog::Channel;
+use minamo_gateway::{Gateway, ProgrammeSettings};
+use minamo_media::ChannelId;
+use minamo_signaling::{PlaylistPath, Programmes};
+use minamo_signaling_proto::api::ChannelSettings;
+
+/// The HLS side as signaling sees it.
+pub(crate) struct HlsProgrammes {
+    pub(crate) gateway: Gateway,
+}
+
+impl Programmes for HlsProgrammes {
+    fn open(&self, channel: &Channel) {
+        open(&self.gateway, channel);
+    }
+
+    fn delete(&self, channel: &ChannelId) {
+        self.gateway.delete(channel);
+    }
+
+    fn playlists(&self, channel: &ChannelId) -> Vec<PlaylistPath> {
+        let entries = self.gateway.playlists(channel).into_iter();
+        entries.map(|entry| PlaylistPath { publisher: entry.publisher, path: entry.path }).collect()
+    }
+}
+
+/// The channel may be tapped from now on, if it has HLS at all.
+pub(crate) fn open(gateway: &Gateway, channel: &Channel) {
+    if channel.kind.has_hls() {
+        gateway.open(channel.id.clone(), settings(channel));
+    }
+}
+
+/// What the channel was created with, or defaults where the catalog holds what this version cannot read.
+fn settings(channel: &Channel) -> ProgrammeSettings {
+    let defaults = ProgrammeSettings { per_publisher: channel.kind.has_playlist_per_publisher(), ..Default::default() };
+    let asked = match ChannelSettings::stored(&channel.settings) {
+        Ok(asked) => asked,
+        Err(error) => {
+            tracing::warn!(channel = %channel.id, %error, "the channel's settings cannot be read: defaults are used");
+            return defaults;
+        }
+    };
+    let seconds = asked.hls.iter().find_map(|item| item.duration_seconds);
+    ProgrammeSettings {
+        audio_bps: asked.audio_bps_max().unwrap_or(defaults.audio_bps),
+        segment_target: seconds.map_or(defaults.segment_target, Duration::from_secs_f64),
+        ..defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use minamo_catalog::{Channel, ChannelKind};
+    use minamo_gateway::ProgrammeSettings;
+    use minamo_media::ChannelId;
+    use serde_json::{Value, json};
+
+    fn channel(kind: ChannelKind, settings: Value) -> Channel {
+        Channel { id: ChannelId::from("c"), kind, settings, created_at: SystemTime::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn what_was_asked_for_reaches_the_programme() {
+        let hls = json!({"hls": [{"durationSeconds": 1, "audio": {"bps": 64000}}, {"audio": {"bps": 96000}}]});
+        let settings = super::settings(&channel(ChannelKind::MultistreamWithHls, hls));
+        assert!(settings.per_publisher);
+        assert_eq!((settings.audio_bps, settings.segment_target), (96_000, Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_gives_defaults() {
+        let settings = super::settings(&channel(ChannelKind::Single, json!({"hls": [{"video": {"width": 0}}]})));
+        assert_eq!(settings, ProgrammeSettings::default());
+    }
+}

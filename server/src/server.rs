@@ -1,0 +1,254 @@
+//! The whole product as a value.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
+use minamo_catalog::{Catalog, CatalogError, PAGE_MAX};
+use minamo_gateway::{Gateway, GatewayConfig};
+use minamo_sfu::{Sfu, SfuConfig};
+use minamo_signaling::api::{self, ApiState, ApiToken, PublicUrl};
+use minamo_signaling::{Programmes, Signaling, SignalingConfig};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower_http::trace::{DefaultOnFailure, TraceLayer};
+
+use crate::config::Config;
+use crate::http_server::HttpServer;
+use crate::operations::{self, Operations};
+use crate::programmes::HlsProgrammes;
+use crate::token::{Token, TokenError};
+use crate::{headers, pages, telemetry};
+
+/// A running server. Dropped without [`Server::shutdown`] it stops without a goodbye to anyone.
+pub struct Server {
+    addresses: Addresses,
+    token: Token,
+    public_url: PublicUrl,
+    parts: Parts,
+    http: HttpServer,
+    stopping: CancellationToken,
+    _stops_when_dropped: DropGuard,
+}
+
+/// Where a server can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// HTTP, as bound: the port is a real one even when the system chose it.
+    pub http: SocketAddr,
+    /// The UDP port of media.
+    pub rtc_port: u16,
+    /// What clients are told to send media to.
+    pub candidates: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    /// The HTTP address for somebody on this machine.
+    #[must_use]
+    pub fn local_http(&self) -> SocketAddr {
+        let ip = match self.http.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        SocketAddr::new(ip, self.http.port())
+    }
+}
+
+/// A server could not start. Displays in one line that says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The TCP address is not free, or not ours.
+    #[error("cannot listen on TCP {address} (http.listen): {source}")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Media cannot start: most often the UDP address is not free, or not ours.
+    #[error("cannot start media on UDP {address} (rtc.listen): {source}")]
+    Media {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: minamo_sfu::StartError,
+    },
+    /// The catalog cannot be opened.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The API token cannot be kept.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// What is taken apart again at the end, in this order.
+struct Parts {
+    signaling: Signaling,
+    gateway: Gateway,
+    sfu: Sfu,
+    catalog: Catalog,
+}
+
+/// After the playlists have ended they are served for a moment more: players that do not wait for a part ask once per
+/// part or two, and only then see the end.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long a goodbye to every peer may take.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// Histograms are folded so often even when nobody asks for metrics.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// Binds the ports, opens the catalog and starts every part.
+    ///
+    /// # Errors
+    /// The first thing that is not free, not writable or not there. Nothing is left running then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let (listener, http_address) = bind(config.http.listen).await?;
+        let catalog = open_catalog(&config).await?;
+        let token = Token::obtain(config.api.token.clone(), &config.data_dir)?;
+        let metrics = telemetry::metrics();
+        let (gateway, sfu) = start_media(&config).await?;
+        let programmes: Arc<dyn Programmes> = Arc::new(HlsProgrammes { gateway: gateway.clone() });
+        reopen(&catalog, &*programmes).await?;
+        let signaling = Signaling::new(sfu.clone(), catalog.clone(), Arc::clone(&programmes), SignalingConfig::default());
+
+        let stopping = CancellationToken::new();
+        spawn_upkeep(metrics.clone(), stopping.clone());
+        let operations = Operations { catalog: catalog.clone(), sfu: sfu.clone(), metrics, stopping: stopping.clone() };
+        let api = ApiState {
+            catalog: catalog.clone(),
+            programmes,
+            signaling: signaling.clone(),
+            token: ApiToken::new(token.secret.expose()),
+            public_url: config.http.public_url.clone(),
+        };
+        let router = router(api, &signaling, &gateway, operations);
+        let addresses = Addresses { http: http_address, rtc_port: sfu.local_port(), candidates: sfu.candidates().to_vec() };
+        tracing::info!(http = %addresses.http, udp = addresses.rtc_port, candidates = ?addresses.candidates, "listening");
+        Ok(Self {
+            public_url: config.http.public_url.unwrap_or_else(|| PublicUrl::of_address(addresses.local_http())),
+            addresses,
+            token,
+            parts: Parts { signaling, gateway, sfu, catalog },
+            http: HttpServer::spawn(listener, router),
+            _stops_when_dropped: stopping.clone().drop_guard(),
+            stopping,
+        })
+    }
+
+    /// Where it can be reached.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The API token.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The base of its URLs: the configured one, or this machine's own.
+    #[must_use]
+    pub fn public_url(&self) -> &PublicUrl {
+        &self.public_url
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.parts.catalog
+    }
+
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.parts.gateway
+    }
+
+    /// Ends well: peers get a clean close, playlists end with ENDLIST and are served for a moment more, requests under
+    /// way are answered. Takes at most about 20 seconds.
+    pub async fn shutdown(self) {
+        tracing::info!("stopping");
+        self.stopping.cancel();
+        let Parts { signaling, gateway, sfu, catalog } = self.parts;
+        if tokio::time::timeout(GOODBYE, signaling.shutdown()).await.is_err() {
+            tracing::warn!("not every peer could be told goodbye in time");
+        }
+        gateway.shutdown().await;
+        tokio::time::sleep(LINGER).await;
+        let media = tokio::task::spawn_blocking(move || sfu.shutdown());
+        self.http.shutdown().await;
+        if let Err(error) = media.await {
+            tracing::error!(%error, "media ended badly");
+        }
+        catalog.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Http { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+async fn open_catalog(config: &Config) -> Result<Catalog, CatalogError> {
+    match &config.catalog.url {
+        Some(url) => Catalog::open(url).await,
+        None => Catalog::open_in(&config.data_dir).await,
+    }
+}
+
+/// The gateway first, since media is poured into it; each learns of the other.
+async fn start_media(config: &Config) -> Result<(Gateway, Sfu), StartError> {
+    let gateway = Gateway::start(GatewayConfig { reconnect_window: config.hls.reconnect_window, ..GatewayConfig::default() });
+    let address = config.rtc_listen();
+    let sfu = SfuConfig { listen: address, public_ips: config.rtc.public_ips.clone() };
+    match Sfu::start(sfu, Arc::new(gateway.clone())) {
+        Ok(sfu) => {
+            gateway.set_upstream(Arc::new(sfu.clone()));
+            Ok((gateway, sfu))
+        }
+        Err(source) => {
+            gateway.shutdown().await;
+            Err(StartError::Media { address, source })
+        }
+    }
+}
+
+/// Channels of an earlier life are known again, before the first request: not live yet, rather than unknown.
+async fn reopen(catalog: &Catalog, programmes: &dyn Programmes) -> Result<(), CatalogError> {
+    let mut after = None;
+    loop {
+        let page = catalog.list_channels(after.as_ref(), PAGE_MAX).await?;
+        for channel in &page {
+            programmes.open(channel);
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE_MAX as usize => after = Some(last.id.clone()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn spawn_upkeep(metrics: PrometheusHandle, stopping: CancellationToken) {
+    tokio::spawn(async move {
+        while stopping.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+            metrics.run_upkeep();
+        }
+    });
+}
+
+/// Every route of the product.
+fn router(api: ApiState, signaling: &Signaling, gateway: &Gateway, operations: Operations) -> Router {
+    let routes = pages::router()
+        .merge(api::router(api))
+        .merge(signaling.router())
+        .merge(gateway.router())
+        .merge(operations::router(operations))
+        .fallback(async || operations::not_found())
+        // Refusals such as 503 are answers, counted where they are given: no line each in the log.
+        .layer(TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(tracing::Level::DEBUG)));
+    headers::on_everything(routes)
+}
