@@ -15,6 +15,7 @@ pub mod shard;
 pub mod tap;
 pub mod transport;
 
+mod budget;
 mod downlink;
+mod peer;
 mod track;
-mod uplink;

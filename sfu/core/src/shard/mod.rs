@@ -3,18 +3,36 @@
 //! The five verbs: [`Shard::handle_command`] and [`Shard::handle_datagram`] put things in, [`Shard::handle_timeout`] moves the time,
 //! [`Shard::poll_timeout`] says when, [`Shard::poll_transmit`] and [`Shard::poll_event`] take things out. Drain both after each input.
 
+mod addresses;
+mod commands;
+mod control;
+mod event;
+mod outbox;
+mod publish;
+mod reports;
 mod stats;
 mod transport;
 
-use std::time::Instant;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use minamo_media::{ChannelId, ConnectionId, NtpTime, TrackId, TrackInfo};
+use bytes::BytesMut;
+use minamo_media::TrackId;
 
+use self::addresses::Addresses;
+pub use self::event::{ShardEvent, TapInput};
+use self::outbox::Outbox;
 pub use self::stats::Stats;
 pub use self::transport::PeerTransport;
-use crate::model::{Command, IceCredentials, PeerEvent, PeerId};
-use crate::transport::{Route, Transmit};
+use crate::model::{IceCredentials, PeerEvent, PeerId};
+use crate::peer::{Peer, REPORT_INTERVAL};
+use crate::track::Track;
+use crate::transport::{Input, Route, Transmit};
+
+/// Our SSRC in feedback and receiver reports: like browsers that send nothing themselves.
+const OUR_SSRC: u32 = 1;
+/// A deadline that stays in the past after it was served is looked at again after this long: nothing may spin.
+const SPIN_GUARD: Duration = Duration::from_millis(1);
 
 /// Bounds of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,107 +49,142 @@ impl Default for ShardConfig {
     }
 }
 
-/// What a shard tells its shell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ShardEvent {
-    /// Of one peer, for signaling.
-    Peer(PeerId, PeerEvent),
-    /// For the tap. Goes over a lossy queue: packets may be lost on the way, the rest should not.
-    Tap(TapInput),
-}
-
-/// A tapped track's life and packets, as they go from the media thread to the tap's thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TapInput {
-    /// A tapped track was negotiated.
-    TrackAdded {
-        /// Where it is heard.
-        channel: ChannelId,
-        /// Who sends it.
-        publisher: ConnectionId,
-        /// What it is. Its `publisher` is the same.
-        info: TrackInfo,
-    },
-    /// One plain RTP packet of the track's media SSRC, retransmissions already unwrapped, in order of arrival, padding-only ones included.
-    Packet {
-        /// The track.
-        track: TrackId,
-        /// When its datagram arrived.
-        arrival: Instant,
-        /// The whole packet.
-        packet: Bytes,
-    },
-    /// A sender report of the track's media SSRC.
-    Report {
-        /// The track.
-        track: TrackId,
-        /// Its RTP timestamp as on the wire.
-        rtp32: u32,
-        /// The publisher's clock at that timestamp.
-        ntp: NtpTime,
-        /// When it arrived.
-        arrival: Instant,
-    },
-    /// Nothing more will come of this track.
-    TrackRemoved {
-        /// The track.
-        track: TrackId,
-    },
-    /// The publisher has left; all its tracks were removed before.
-    PublisherGone {
-        /// Where it was heard.
-        channel: ChannelId,
-        /// Who.
-        publisher: ConnectionId,
-        /// Whether it left on purpose.
-        clean: bool,
-    },
-}
-
 /// Makes a peer's transport.
 pub type MakeTransport<T> = Box<dyn FnMut(Instant, IceCredentials) -> T + Send>;
 
 /// The peers of one media thread.
 pub struct Shard<T: PeerTransport> {
+    config: ShardConfig,
+    make_transport: MakeTransport<T>,
+    peers: HashMap<PeerId, Peer<T>>,
+    tracks: HashMap<TrackId, Track>,
+    /// Who is sent a track. Kept apart from the tracks: a subscriber may come before its publisher's uplink.
+    subscribers: HashMap<TrackId, Vec<PeerId>>,
+    addresses: Addresses,
+    timers: BTreeSet<(Instant, PeerId)>,
+    outbox: Outbox,
     stats: Stats,
-    _make_transport: MakeTransport<T>,
+    /// One packet on its way out; its allocation is used again and again.
+    scratch: Vec<u8>,
 }
 
 impl<T: PeerTransport> Shard<T> {
     /// An empty shard. `make_transport` is called once for each peer.
     #[must_use]
-    pub fn new(_config: ShardConfig, make_transport: impl FnMut(Instant, IceCredentials) -> T + Send + 'static) -> Self {
-        Self { stats: Stats::default(), _make_transport: Box::new(make_transport) }
+    pub fn new(config: ShardConfig, make_transport: impl FnMut(Instant, IceCredentials) -> T + Send + 'static) -> Self {
+        Self {
+            config,
+            make_transport: Box::new(make_transport),
+            peers: HashMap::new(),
+            tracks: HashMap::new(),
+            subscribers: HashMap::new(),
+            addresses: Addresses::default(),
+            timers: BTreeSet::new(),
+            outbox: Outbox::new(config.tap_packets_max),
+            stats: Stats::default(),
+            scratch: Vec::with_capacity(2048),
+        }
     }
 
-    /// Signaling's word. Unknown peers and tracks are ignored.
-    pub fn handle_command(&mut self, _now: Instant, _command: Command) {}
-
-    /// One datagram from the socket.
-    pub fn handle_datagram(&mut self, _now: Instant, _route: Route, _data: BytesMut) {}
+    /// One datagram from the socket. Its peer is found by the ufrag in a connectivity check, else by the address.
+    pub fn handle_datagram(&mut self, now: Instant, route: Route, data: BytesMut) {
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += data.len() as u64;
+        let check = addresses::checked_ufrag(&data).and_then(|ufrag| self.addresses.by_ufrag(ufrag));
+        let Some(id) = check.or_else(|| self.addresses.by_address(&route.remote)) else {
+            self.stats.dropped_unknown_address += 1;
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let checks = peer.transport.checks_answered();
+        peer.transport.handle_datagram(now, route, data);
+        if check.is_some() && peer.transport.checks_answered() > checks && !self.addresses.bind(now, route.remote, peer) {
+            self.stats.contested_addresses += 1;
+        }
+        self.after_input(now, id);
+    }
 
     /// Time has come: feedback, reports, retries.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((due, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
+            self.timers.remove(&(due, id));
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            peer.armed = None;
+            if peer.transport.poll_timeout().is_some_and(|due| due <= now) {
+                peer.transport.handle_timeout(now);
+            }
+            self.serve_feedback(now, id);
+            self.serve_reports(now, id);
+            self.serve_wishes(now, id);
+            self.after_input(now, id);
+        }
+    }
 
     /// When to call [`Self::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.first().map(|(due, _)| *due)
     }
 
     /// The next datagram to send; those of one peer come one after another, so that a shell can batch them.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        None
+        let transmit = self.outbox.transmit(&mut self.peers)?;
+        self.stats.datagrams_out += 1;
+        self.stats.bytes_out += transmit.payload.len() as u64;
+        Some(transmit)
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<ShardEvent> {
-        None
+        self.outbox.event()
     }
 
     /// Counts so far.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Takes what a peer's transport has made of datagrams and time, then sets the peer's next deadline.
+    fn after_input(&mut self, now: Instant, id: PeerId) {
+        while let Some(input) = self.peers.get_mut(&id).and_then(|peer| peer.transport.poll_input()) {
+            match input {
+                Input::Connected => self.connected(now, id),
+                Input::Rtp(packet) => self.publish(now, id, packet),
+                Input::Rtcp(compound) => self.control(now, id, &compound),
+                Input::Closed(reason) => {
+                    self.remove_peer(now, id, false);
+                    self.outbox.push(ShardEvent::Peer(id, PeerEvent::Closed(reason)));
+                }
+            }
+        }
+        self.rearm(now, id);
+    }
+
+    fn connected(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.connected = true;
+        peer.reports_due = Some(now + REPORT_INTERVAL);
+        let tracks: Vec<TrackId> = peer.downlinks.iter().map(|downlink| downlink.spec.track).collect();
+        self.outbox.push(ShardEvent::Peer(id, PeerEvent::Connected));
+        for track in tracks {
+            self.wish_key_frame(now, track);
+        }
+    }
+
+    /// Brings the timer table in line with what the peer waits for, and lists it if it has something to send.
+    fn rearm(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let tracks = peer.uplinks.iter().filter_map(|track| self.tracks.get(track)?.due(now)).min();
+        let own = [peer.transport.poll_timeout(), peer.arrivals.due(), peer.reports_due, tracks];
+        let due = own.into_iter().flatten().min().map(|due| if due <= now { now + SPIN_GUARD } else { due });
+        if due != peer.armed {
+            if let Some(before) = peer.armed {
+                self.timers.remove(&(before, id));
+            }
+            self.timers.extend(due.map(|due| (due, id)));
+            peer.armed = due;
+        }
+        self.outbox.list(peer);
     }
 }

@@ -1,0 +1,77 @@
+//! One peer in a shard: its transport, what it sends and what it is sent.
+
+mod feedback;
+mod latch;
+mod rtx;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use minamo_media::{ChannelId, ConnectionId, TrackId};
+
+pub(crate) use self::feedback::Arrivals;
+pub(crate) use self::latch::{Flow, Latch, Stranger};
+pub(crate) use self::rtx::unwrap as unwrap_rtx;
+use crate::downlink::Downlink;
+use crate::model::PeerId;
+use crate::shard::PeerTransport;
+
+/// Tracks that one peer may send; more are refused and counted.
+pub(crate) const UPLINKS_MAX: usize = 16;
+/// Tracks that one peer may be sent; more are refused and counted.
+pub(crate) const DOWNLINKS_MAX: usize = 512;
+/// Addresses that lead to one peer; at the bound the oldest is forgotten. A browser checks from a few interfaces, twice in a restart.
+pub(crate) const ADDRESSES_MAX: usize = 8;
+/// Between two compounds of sender and receiver reports.
+pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The peer.
+pub(crate) struct Peer<T> {
+    pub id: PeerId,
+    pub transport: T,
+    pub ufrag: String,
+    pub addresses: Vec<SocketAddr>,
+    pub connected: bool,
+    pub uplinks: Vec<TrackId>,
+    pub latch: Latch,
+    /// The id of the transport-cc extension on everything it sends: bundled sections share their ids (RFC 8843 §15.2).
+    pub transport_cc: Option<u8>,
+    pub arrivals: Arrivals,
+    /// Under which names its tracks go to the tap, once one did.
+    pub tap: Option<(ChannelId, ConnectionId)>,
+    pub downlinks: Vec<Downlink>,
+    pub reports_due: Option<Instant>,
+    /// Under which deadline the shard knows it.
+    pub armed: Option<Instant>,
+    /// Whether it waits in the shard's list of those with something to send.
+    pub queued: bool,
+}
+
+impl<T: PeerTransport> Peer<T> {
+    pub(crate) fn new(now: Instant, id: PeerId, ufrag: String, transport: T) -> Self {
+        Self {
+            id,
+            transport,
+            ufrag,
+            addresses: Vec::new(),
+            connected: false,
+            uplinks: Vec::new(),
+            latch: Latch::default(),
+            transport_cc: None,
+            arrivals: Arrivals::new(now),
+            tap: None,
+            downlinks: Vec::new(),
+            reports_due: None,
+            armed: None,
+            queued: false,
+        }
+    }
+
+    pub(crate) fn downlink(&mut self, track: TrackId) -> Option<&mut Downlink> {
+        self.downlinks.iter_mut().find(|downlink| downlink.spec.track == track)
+    }
+
+    pub(crate) fn downlink_of(&mut self, ssrc: u32) -> Option<&mut Downlink> {
+        self.downlinks.iter_mut().find(|downlink| downlink.spec.ssrc == ssrc)
+    }
+}

@@ -1,0 +1,142 @@
+//! Signaling's word.
+
+use std::time::Instant;
+
+use minamo_media::{TrackId, TrackInfo};
+
+use super::{PeerTransport, Shard, ShardEvent, TapInput};
+use crate::downlink::Downlink;
+use crate::model::{self, CloseReason, Command, IceCredentials, PeerEvent, PeerId};
+use crate::peer::{DOWNLINKS_MAX, Peer, UPLINKS_MAX};
+use crate::track::Track;
+
+impl<T: PeerTransport> Shard<T> {
+    /// Signaling's word. Unknown peers and tracks are ignored.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::AddPeer { peer, ice } => self.add_peer(now, peer, ice),
+            Command::SetRemote { peer, fingerprint } => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.transport.set_remote_fingerprint(fingerprint);
+                }
+                self.after_input(now, peer);
+            }
+            Command::AddUplink(peer, uplink) => self.add_uplink(now, peer, uplink),
+            Command::RemoveUplink(peer, track) => self.remove_uplink(now, peer, track),
+            Command::AddDownlink(peer, downlink) => self.add_downlink(now, peer, downlink),
+            Command::RemoveDownlink(peer, track) => self.remove_downlink(peer, track),
+            Command::RemovePeer { peer, clean } => self.remove_peer(now, peer, clean),
+            Command::RequestKeyFrame(track) => self.wish_key_frame(now, track),
+            Command::RequestBitrate(track, bits_per_second) => self.wish_bitrate(now, track, bits_per_second),
+        }
+    }
+
+    fn add_peer(&mut self, now: Instant, id: PeerId, ice: IceCredentials) {
+        if self.peers.contains_key(&id) {
+            return;
+        }
+        if self.peers.len() >= self.config.peers_max || !self.addresses.expect(&ice.ufrag, id) {
+            self.stats.refused_peers += 1;
+            self.outbox.push(ShardEvent::Peer(id, PeerEvent::Closed(CloseReason::Refused)));
+            return;
+        }
+        let ufrag = ice.ufrag.clone();
+        let transport = (self.make_transport)(now, ice);
+        self.peers.insert(id, Peer::new(now, id, ufrag, transport));
+        self.stats.peers += 1;
+        self.rearm(now, id);
+    }
+
+    fn add_uplink(&mut self, now: Instant, id: PeerId, uplink: model::Uplink) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.uplinks.len() >= UPLINKS_MAX || self.tracks.contains_key(&uplink.track) {
+            self.stats.dropped_commands += 1;
+            return;
+        }
+        peer.uplinks.push(uplink.track);
+        peer.latch.add(uplink.clone());
+        peer.transport_cc = peer.transport_cc.or(uplink.extensions.transport_cc);
+        if let Some((channel, publisher)) = uplink.tap.clone() {
+            peer.tap = uplink.tap.clone();
+            let info = TrackInfo { track: uplink.track, publisher: publisher.clone(), codec: uplink.payload.codec };
+            self.outbox.push(ShardEvent::Tap(TapInput::TrackAdded { channel, publisher, info }));
+        }
+        let mut track = Track::new(id, uplink);
+        if self.subscribers.contains_key(&track.spec.track) {
+            track.wish_key_frame();
+        }
+        self.tracks.insert(track.spec.track, track);
+        self.stats.uplinks += 1;
+        self.rearm(now, id);
+    }
+
+    fn remove_uplink(&mut self, now: Instant, id: PeerId, track: TrackId) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.uplinks.contains(&track)) else { return };
+        peer.uplinks.retain(|uplink| *uplink != track);
+        peer.latch.remove(track);
+        self.forget_track(track);
+        self.rearm(now, id);
+    }
+
+    fn forget_track(&mut self, id: TrackId) {
+        let Some(track) = self.tracks.remove(&id) else { return };
+        self.stats.uplinks -= 1;
+        if track.spec.tap.is_some() {
+            self.outbox.push(ShardEvent::Tap(TapInput::TrackRemoved { track: id }));
+        }
+    }
+
+    fn add_downlink(&mut self, now: Instant, id: PeerId, downlink: model::Downlink) {
+        let track = downlink.track;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.downlinks.len() >= DOWNLINKS_MAX || peer.downlink(track).is_some() {
+            self.stats.dropped_commands += 1;
+            return;
+        }
+        peer.downlinks.push(Downlink::new(downlink));
+        self.subscribers.entry(track).or_default().push(id);
+        self.stats.downlinks += 1;
+        if peer.connected {
+            self.wish_key_frame(now, track);
+        }
+    }
+
+    fn remove_downlink(&mut self, id: PeerId, track: TrackId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let before = peer.downlinks.len();
+        peer.downlinks.retain(|downlink| downlink.spec.track != track);
+        if peer.downlinks.len() < before {
+            self.unsubscribe(id, track);
+        }
+    }
+
+    fn unsubscribe(&mut self, id: PeerId, track: TrackId) {
+        self.stats.downlinks -= 1;
+        let Some(subscribers) = self.subscribers.get_mut(&track) else { return };
+        subscribers.retain(|subscriber| *subscriber != id);
+        if subscribers.is_empty() {
+            self.subscribers.remove(&track);
+        }
+    }
+
+    /// Frees everything that the peer had, and says goodbye to it.
+    pub(super) fn remove_peer(&mut self, now: Instant, id: PeerId, clean: bool) {
+        let Some(mut peer) = self.peers.remove(&id) else { return };
+        self.stats.peers -= 1;
+        self.addresses.remove(&peer);
+        if let Some(armed) = peer.armed {
+            self.timers.remove(&(armed, id));
+        }
+        for track in std::mem::take(&mut peer.uplinks) {
+            self.forget_track(track);
+        }
+        for downlink in std::mem::take(&mut peer.downlinks) {
+            self.unsubscribe(id, downlink.spec.track);
+        }
+        if let Some((channel, publisher)) = peer.tap.take() {
+            self.outbox.push(ShardEvent::Tap(TapInput::PublisherGone { channel, publisher, clean }));
+        }
+        peer.transport.close(now);
+        self.outbox.bid_farewell(peer);
+    }
+}

@@ -1,0 +1,79 @@
+//! What waits to leave a shard.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::model::PeerId;
+use crate::peer::Peer;
+use crate::shard::{PeerTransport, ShardEvent, TapInput};
+use crate::transport::Transmit;
+
+/// Goodbyes of removed peers; more are dropped: their peers find out by the consent that ends.
+const FAREWELLS_MAX: usize = 4096;
+
+/// Events, and which peers have datagrams. The datagrams themselves wait, bounded, in the peers' transports.
+///
+/// Events other than tap packets are bounded by what causes them: a command, a report, or a peer's life.
+pub(super) struct Outbox {
+    events: VecDeque<ShardEvent>,
+    tap_packets: usize,
+    tap_packets_max: usize,
+    senders: VecDeque<PeerId>,
+    farewells: VecDeque<Transmit>,
+}
+
+impl Outbox {
+    pub(super) fn new(tap_packets_max: usize) -> Self {
+        Self { events: VecDeque::new(), tap_packets: 0, tap_packets_max, senders: VecDeque::new(), farewells: VecDeque::new() }
+    }
+
+    pub(super) fn push(&mut self, event: ShardEvent) {
+        self.events.push_back(event);
+    }
+
+    /// False if the packet was dropped.
+    pub(super) fn push_tap_packet(&mut self, packet: TapInput) -> bool {
+        let fits = self.tap_packets < self.tap_packets_max;
+        if fits {
+            self.tap_packets += 1;
+            self.events.push_back(ShardEvent::Tap(packet));
+        }
+        fits
+    }
+
+    pub(super) fn event(&mut self) -> Option<ShardEvent> {
+        let event = self.events.pop_front()?;
+        if matches!(event, ShardEvent::Tap(TapInput::Packet { .. })) {
+            self.tap_packets -= 1;
+        }
+        Some(event)
+    }
+
+    /// The peer may have something to send.
+    pub(super) fn list<T>(&mut self, peer: &mut Peer<T>) {
+        if !std::mem::replace(&mut peer.queued, true) {
+            self.senders.push_back(peer.id);
+        }
+    }
+
+    /// The last datagrams of a peer that is removed.
+    pub(super) fn bid_farewell<T: PeerTransport>(&mut self, mut peer: Peer<T>) {
+        while let Some(transmit) = peer.transport.poll_transmit() {
+            if self.farewells.len() < FAREWELLS_MAX {
+                self.farewells.push_back(transmit);
+            }
+        }
+    }
+
+    pub(super) fn transmit<T: PeerTransport>(&mut self, peers: &mut HashMap<PeerId, Peer<T>>) -> Option<Transmit> {
+        while let Some(id) = self.senders.front() {
+            if let Some(peer) = peers.get_mut(id) {
+                if let Some(transmit) = peer.transport.poll_transmit() {
+                    return Some(transmit);
+                }
+                peer.queued = false;
+            }
+            self.senders.pop_front();
+        }
+        self.farewells.pop_front()
+    }
+}

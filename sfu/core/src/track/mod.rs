@@ -1,0 +1,236 @@
+//! A published track: what its publisher sent and still owes, its packets on one unbroken line, and the wishes toward its publisher.
+
+mod key_frames;
+mod ledger;
+mod line;
+mod missing;
+mod ring;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use minamo_media::rtp::{Packet, is_key_packet};
+use minamo_media::{Kind, NtpTime};
+
+use self::key_frames::KeyFrames;
+use self::ledger::{Arrival, Ledger};
+use self::line::Line;
+use self::missing::Missing;
+use self::ring::Ring;
+pub(crate) use self::ring::Stored;
+use crate::model::{PeerId, Uplink};
+use crate::rtcp::{ReportBlock, SenderInfo};
+
+/// Packets kept for retransmission: more than two seconds at 5 Mbit/s. The same as the ledger's window, so that whatever it lets in fits.
+const VIDEO_RING: usize = ledger::WINDOW as usize;
+/// Five seconds of 20 ms packets.
+const AUDIO_RING: usize = 256;
+/// A timestamp this far from where the clock says it should be belongs to another clock.
+const CLOCK_JUMP: Duration = Duration::from_secs(10);
+
+/// What became of a packet.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    /// Its place, where it is to be forwarded. `None` for padding that left no hole.
+    pub place: Option<u64>,
+    /// It is a retransmission that had been asked for.
+    pub repaired: bool,
+    /// It has no content.
+    pub padding: bool,
+}
+
+/// Why a packet was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Duplicate,
+    Late,
+}
+
+/// The latest sender report, on the track's line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SenderClock {
+    pub ntp: NtpTime,
+    pub rtp: u32,
+    pub arrival: Instant,
+}
+
+/// The SSRC from which a track comes at present.
+struct Source {
+    ssrc: u32,
+    ledger: Ledger,
+    /// Added to its timestamps to get onto the track's line.
+    timestamp_offset: u32,
+}
+
+/// One track of one publisher.
+pub(crate) struct Track {
+    pub spec: Uplink,
+    pub owner: PeerId,
+    /// The bitrate that somebody wished.
+    pub bitrate_wish: Option<u64>,
+    pub key_frames: KeyFrames,
+    pub missing: Missing,
+    source: Option<Source>,
+    line: Line,
+    ring: Ring,
+    newest: Option<(Instant, u32)>,
+    clock: Option<SenderClock>,
+    /// As the publisher sent it: for `lsr` and `dlsr`.
+    last_report: Option<(NtpTime, Instant)>,
+}
+
+impl Track {
+    pub(crate) fn new(owner: PeerId, spec: Uplink) -> Self {
+        let ring = if spec.payload.codec.kind() == Kind::Video { VIDEO_RING } else { AUDIO_RING };
+        Self {
+            spec,
+            owner,
+            bitrate_wish: None,
+            key_frames: KeyFrames::default(),
+            missing: Missing::new(),
+            source: None,
+            line: Line::new(),
+            ring: Ring::new(ring),
+            newest: None,
+            clock: None,
+            last_report: None,
+        }
+    }
+
+    pub(crate) fn is_video(&self) -> bool {
+        self.spec.payload.codec.kind() == Kind::Video
+    }
+
+    /// The SSRC that was latched, once media has come.
+    pub(crate) fn ssrc(&self) -> Option<u32> {
+        self.source.as_ref().map(|source| source.ssrc)
+    }
+
+    /// A packet by its place.
+    pub(crate) fn at(&self, place: u64) -> Option<&Stored> {
+        self.ring.at(place)
+    }
+
+    /// The highest place so far.
+    pub(crate) fn highest(&self) -> Option<u64> {
+        self.ring.highest()
+    }
+
+    pub(crate) fn clock(&self) -> Option<&SenderClock> {
+        self.clock.as_ref()
+    }
+
+    /// Only video needs key frames; audio is complete in itself.
+    pub(crate) fn wish_key_frame(&mut self) {
+        if self.is_video() {
+            self.key_frames.wish();
+        }
+    }
+
+    /// When [`Missing::ask`] or [`KeyFrames::ask`] have something to do.
+    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
+        self.source.as_ref()?;
+        [self.missing.due(), self.key_frames.due(now)].into_iter().flatten().min()
+    }
+
+    /// Takes a packet of the media SSRC, as it came or out of a retransmission.
+    pub(crate) fn accept(&mut self, now: Instant, bytes: &Bytes) -> Result<Accepted, Refused> {
+        let Ok(packet) = Packet::parse(bytes) else { return Err(Refused::Late) };
+        if self.ssrc() != Some(packet.ssrc()) {
+            self.begin_source(now, &packet);
+        }
+        let (seq, repaired) = self.note(now, &packet)?;
+        let place = if packet.payload().is_empty() { self.line.skip(seq) } else { Some(self.line.place(seq).ok_or(Refused::Late)?) };
+        let padding = packet.payload().is_empty();
+        if let Some(place) = place {
+            self.store(now, place, &packet, bytes)?;
+        }
+        Ok(Accepted { place, repaired, padding })
+    }
+
+    fn store(&mut self, now: Instant, place: u64, packet: &Packet<'_>, bytes: &Bytes) -> Result<(), Refused> {
+        let offset = self.source.as_ref().map_or(0, |source| source.timestamp_offset);
+        let timestamp = packet.timestamp().wrapping_add(offset);
+        let key = is_key_packet(self.spec.payload.codec, packet.payload());
+        if key {
+            self.key_frames.came();
+        }
+        if self.ring.highest().is_none_or(|highest| place > highest) {
+            self.newest = Some((now, timestamp));
+        }
+        if self.ring.insert(Stored { seq: place, timestamp, key, packet: bytes.clone() }) { Ok(()) } else { Err(Refused::Late) }
+    }
+
+    /// The packet's extended sequence number, and whether it was asked for.
+    fn note(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(u64, bool), Refused> {
+        let Some(source) = &mut self.source else { return Err(Refused::Late) };
+        match source.ledger.arrive(now, packet.sequence(), packet.timestamp()) {
+            Arrival::Ahead { seq, missing } => {
+                // Audio is concealed by its player sooner than a retransmission comes.
+                if self.spec.payload.codec.kind() == Kind::Video && !self.missing.open(now, missing) {
+                    self.key_frames.wish();
+                }
+                Ok((seq, false))
+            }
+            Arrival::Behind { seq } => Ok((seq, self.missing.close(now, seq))),
+            Arrival::Duplicate => Err(Refused::Duplicate),
+            Arrival::Late | Arrival::Stray => Err(Refused::Late),
+            Arrival::Restart => {
+                self.begin_source(now, packet);
+                self.note(now, packet)
+            }
+        }
+    }
+
+    /// Another SSRC, or the same one counting anew: the line goes on where it was.
+    fn begin_source(&mut self, now: Instant, packet: &Packet<'_>) {
+        let offset = self.source.as_ref().map_or(0, |source| source.timestamp_offset);
+        let rate = self.spec.payload.codec.clock_rate();
+        let timestamp_offset = match self.newest {
+            None => offset,
+            Some((then, newest)) => {
+                let expected = newest.wrapping_add(ticks(now.saturating_duration_since(then), rate));
+                let error = packet.timestamp().wrapping_add(offset).wrapping_sub(expected) as i32;
+                let same_clock = u64::from(error.unsigned_abs()) <= CLOCK_JUMP.as_secs() * u64::from(rate);
+                if same_clock { offset } else { expected.wrapping_sub(packet.timestamp()) }
+            }
+        };
+        if self.source.is_some() {
+            // The extender of the new ledger begins in its second cycle.
+            self.line.restart((1 << 16) + u64::from(packet.sequence()));
+            self.missing.clear();
+            self.clock = None;
+            self.last_report = None;
+            self.wish_key_frame();
+        }
+        self.source = Some(Source { ssrc: packet.ssrc(), ledger: Ledger::new(rate), timestamp_offset });
+    }
+
+    /// The publisher's sender report. True if it is the first of its source.
+    pub(crate) fn sender_report(&mut self, now: Instant, info: &SenderInfo) -> bool {
+        let Some(source) = self.source.as_ref().filter(|source| source.ssrc == info.ssrc) else { return false };
+        self.last_report = Some((info.ntp, now));
+        // Zero means "no wall clock" (RFC 3550 §6.4.1); all ones are sent by senders that have none yet.
+        if info.ntp.0 >> 32 == 0 || info.ntp.0 >> 32 == 0xffff_ffff {
+            return false;
+        }
+        let rtp = info.rtp.wrapping_add(source.timestamp_offset);
+        self.clock.replace(SenderClock { ntp: info.ntp, rtp, arrival: now }).is_none()
+    }
+
+    /// The receiver report block about this track, once its SSRC is known.
+    pub(crate) fn report_block(&mut self, now: Instant) -> Option<ReportBlock> {
+        let source = self.source.as_mut()?;
+        let mut block = source.ledger.report(source.ssrc);
+        if let Some((ntp, arrival)) = self.last_report {
+            block.lsr = ntp.middle();
+            block.dlsr = ticks(now.saturating_duration_since(arrival), 1 << 16);
+        }
+        Some(block)
+    }
+}
+
+/// A duration in ticks, wrapping as RTP does.
+pub(crate) fn ticks(duration: Duration, rate: u32) -> u32 {
+    (duration.as_micros() * u128::from(rate) / 1_000_000) as u32
+}
