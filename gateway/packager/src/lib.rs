@@ -1,1 +1,33 @@
 //! Timeline, segments and LL-HLS playlists as values.
+//!
+//! Two values live here. [`timeline::Timeline`] puts a publisher's tracks, each with a clock of its own, on one
+//! programme time. [`Packager`] makes parts, segments and playlists of what carries programme time. Neither knows HTTP,
+//! files or WebRTC; neither reads a clock. Handlers ask a [`Snapshot`] for bytes that exist; they never render.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod audio;
+mod body;
+mod boundary;
+mod bitrate;
+mod config;
+mod container;
+mod directives;
+mod keyframe;
+mod multivariant;
+mod output;
+mod packager;
+mod playlist;
+mod segment;
+mod snapshot;
+mod store;
+pub mod timeline;
+mod video;
+
+pub use body::Body;
+pub use config::{AudioConfig, PackagerConfig};
+pub use directives::{BadDirective, Directives, Skip};
+pub use packager::{AudioFrame, Counters, Packager, PackagerEvent, VideoSample};
+pub use segment::Rendition;
+pub use snapshot::{Media, Reject, Response, Snapshot};
+pub use timeline::{AudioStep, Timeline, VideoTiming, WallClock, WallMap};

@@ -1,0 +1,83 @@
+//! One rendition's way out: cuts become bytes, bytes become segments, segments become snapshots.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use minamo_media::fmp4::Sample;
+
+use crate::bitrate::Bitrate;
+use crate::boundary::nanos;
+use crate::config::Limits;
+use crate::container::Fragments;
+use crate::segment::{Part, Rendition, SegmentHead};
+use crate::snapshot::{Report, Snapshot};
+use crate::store::Store;
+
+#[derive(Debug)]
+pub(crate) struct Output {
+    scale: u32,
+    limits: Limits,
+    fragments: Fragments,
+    pub store: Store,
+    pub bitrate: Bitrate,
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Something was added since the last snapshot.
+    pub grown: bool,
+    pub parts: u64,
+    pub segments: u64,
+    pub gaps: u64,
+}
+
+impl Output {
+    pub(crate) fn new(rendition: Rendition, scale: u32, limits: Limits, first_msn: u64, first_discontinuity: u64) -> Self {
+        Self {
+            scale,
+            limits,
+            fragments: Fragments::default(),
+            store: Store::new(rendition, limits, first_msn, first_discontinuity),
+            bitrate: Bitrate::new(Duration::from_secs(limits.target_duration_secs)),
+            snapshot: None,
+            grown: false,
+            parts: 0,
+            segments: 0,
+            gaps: 0,
+        }
+    }
+
+    pub(crate) fn begin(&mut self, head: SegmentHead) {
+        self.store.begin(head);
+    }
+
+    /// No samples: a gap. So is what cannot be written.
+    pub(crate) fn part(&mut self, start: i64, duration: i64, samples: &[Sample]) {
+        let bytes = if samples.is_empty() { None } else { self.fragments.write(start, samples).ok() };
+        self.parts += u64::from(bytes.is_some());
+        self.gaps += u64::from(bytes.is_none());
+        let independent = bytes.is_some() && samples.first().is_some_and(|sample| sample.key);
+        let duration = Duration::from_nanos(nanos(duration, self.scale).max(0).unsigned_abs());
+        self.store.part(Part { duration, independent, bytes });
+        self.grown = true;
+    }
+
+    /// Duration of the segment that ended, if there was one.
+    pub(crate) fn end(&mut self) -> Option<Duration> {
+        let segment = self.store.end()?;
+        self.segments += 1;
+        self.grown = true;
+        if segment.bytes.is_some() {
+            self.bitrate.segment(segment.duration, segment.len_bytes());
+        }
+        Some(segment.duration)
+    }
+
+    pub(crate) fn report(&self) -> Option<Report> {
+        let (msn, part) = self.store.last_part()?;
+        Some(Report { rendition: self.store.rendition, msn, part })
+    }
+
+    /// A new version; `other` is what the other rendition's latest part is at this moment (rule 23).
+    pub(crate) fn publish(&mut self, other: Option<Report>, ended: bool, hint: bool) {
+        self.snapshot = Some(Arc::new(Snapshot::new(&self.store, self.limits, other, ended, hint)));
+        self.grown = false;
+    }
+}

@@ -1,0 +1,151 @@
+//! The live media playlist as text (rfc8216bis §4.4), written by hand.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::directives::Skip;
+use crate::segment::{Part, Segment, SegmentHead};
+use crate::snapshot::View;
+
+/// Delta updates need 9 (§8); the same number in every playlist, so that a player never sees it change.
+const VERSION: u32 = 9;
+const VERSION_SKIP_V2: u32 = 10;
+
+/// How many listed segments a delta update leaves out: those that end before CAN-SKIP-UNTIL from the live edge (rule 21).
+pub(crate) fn skippable(view: &View) -> usize {
+    let until = view.limits.skip_until();
+    let mut after: Duration = view.open.iter().flat_map(|open| &open.parts).map(|part| part.duration).sum();
+    let listed = view.listed_segments();
+    for (index, segment) in listed.iter().enumerate().rev() {
+        if after >= until {
+            return index + 1;
+        }
+        after += segment.duration;
+    }
+    0
+}
+
+/// Renders the playlist, or its delta update.
+pub(crate) fn render(view: &View, skip: Option<Skip>) -> String {
+    let mut out = String::with_capacity(8 * 1024);
+    // Writing to a String cannot fail.
+    let _ = write_playlist(&mut out, view, skip);
+    out
+}
+
+fn write_playlist(out: &mut String, view: &View, skip: Option<Skip>) -> std::fmt::Result {
+    let skipped = if skip.is_some() { skippable(view) } else { 0 };
+    let version = if skipped > 0 && skip == Some(Skip::V2) { VERSION_SKIP_V2 } else { VERSION };
+    write_header(out, view, version)?;
+    if skipped > 0 {
+        writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
+    }
+    let listed = &view.listed_segments()[skipped..];
+    let tagged = first_with_parts(view, listed);
+    let mut init = None;
+    for (index, segment) in listed.iter().enumerate() {
+        write_head(out, view, &segment.head, &mut init)?;
+        if index >= tagged {
+            write_parts(out, view, segment.head.msn, &segment.parts)?;
+        }
+        write_segment(out, view, segment)?;
+    }
+    if let Some(open) = view.open.as_ref().filter(|open| !open.parts.is_empty()) {
+        write_head(out, view, &open.head, &mut init)?;
+        write_parts(out, view, open.head.msn, &open.parts)?;
+    }
+    write_end(out, view)
+}
+
+fn write_header(out: &mut String, view: &View, version: u32) -> std::fmt::Result {
+    let part_target = part_target(view);
+    let hold_back = view.limits.three_targets().as_secs();
+    let first = view.listed_segments().first().map(|segment| segment.head.msn);
+    let first = first.or(view.open.as_ref().map(|open| open.head.msn)).unwrap_or(view.next_msn);
+    writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}")?;
+    writeln!(out, "#EXT-X-TARGETDURATION:{}", view.limits.target_duration_secs)?;
+    write!(out, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={}", view.limits.skip_until().as_secs())?;
+    writeln!(out, ",PART-HOLD-BACK={:.5},HOLD-BACK={hold_back}", part_target * 3.0)?;
+    writeln!(out, "#EXT-X-PART-INF:PART-TARGET={part_target:.5}")?;
+    writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{first}")?;
+    writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", view.discontinuity_sequence)?;
+    writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")
+}
+
+/// Rounded up to five places, so that no part's rounded duration is above it.
+fn part_target(view: &View) -> f64 {
+    (view.limits.part_target.as_secs_f64() * 1e5).ceil() / 1e5
+}
+
+/// Rule 4: parts are tagged only as far back as 3 × TARGETDURATION from the live edge.
+fn first_with_parts(view: &View, listed: &[std::sync::Arc<Segment>]) -> usize {
+    let mut after: Duration = view.open.iter().flat_map(|open| &open.parts).map(|part| part.duration).sum();
+    for (index, segment) in listed.iter().enumerate().rev() {
+        after += segment.duration;
+        if after > view.limits.three_targets() {
+            return index + 1;
+        }
+    }
+    0
+}
+
+/// Rule 11: all that holds for the segment stands before its first part.
+fn write_head(out: &mut String, view: &View, head: &SegmentHead, init: &mut Option<u64>) -> std::fmt::Result {
+    if head.discontinuity {
+        writeln!(out, "#EXT-X-DISCONTINUITY")?;
+    }
+    if head.discontinuity || *init != Some(head.init.number) {
+        writeln!(out, "#EXT-X-MAP:URI=\"{}\"", view.rendition.init_name(head.init.number))?;
+        *init = Some(head.init.number);
+    }
+    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(head.date))
+}
+
+fn write_parts(out: &mut String, view: &View, msn: u64, parts: &[Part]) -> std::fmt::Result {
+    for (index, part) in parts.iter().enumerate() {
+        let name = view.rendition.part_name(msn, index);
+        write!(out, "#EXT-X-PART:DURATION={:.5},URI=\"{name}\"", part.duration.as_secs_f64())?;
+        if part.independent {
+            out.push_str(",INDEPENDENT=YES");
+        }
+        if part.bytes.is_none() {
+            out.push_str(",GAP=YES");
+        }
+        out.push('\n');
+    }
+    Ok(())
+}
+
+fn write_segment(out: &mut String, view: &View, segment: &Segment) -> std::fmt::Result {
+    if segment.bytes.is_none() {
+        writeln!(out, "#EXT-X-GAP")?;
+    }
+    writeln!(out, "#EXTINF:{:.5},", segment.duration.as_secs_f64())?;
+    writeln!(out, "{}", view.rendition.segment_name(segment.head.msn))
+}
+
+fn write_end(out: &mut String, view: &View) -> std::fmt::Result {
+    if view.ended {
+        return writeln!(out, "#EXT-X-ENDLIST");
+    }
+    if let Some((msn, part)) = view.hinted() {
+        writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", view.rendition.part_name(msn, part))?;
+    }
+    if let Some(report) = view.report {
+        let uri = report.rendition.playlist_name();
+        writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={},LAST-PART={}", report.msn, report.part)?;
+    }
+    Ok(())
+}
+
+/// ISO 8601 with milliseconds, UTC.
+fn date(since_epoch: Duration) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let millis = (since_epoch.as_nanos() + 500_000) / 1_000_000;
+    let nanos = i128::try_from(millis).unwrap_or(0) * 1_000_000;
+    let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    at.format(&format).unwrap_or_default()
+}
