@@ -22,7 +22,9 @@ class FakeEngine implements Engine {
   destroyed = false;
   wentLive = 0;
   constructor(readonly handlers: EngineHandlers) {}
-  latency = () => 1.5;
+  seconds = 1.5;
+  latency = () => this.seconds;
+  targetLatency = () => 1;
   goToLive = () => void (this.wentLive += 1);
   destroy = () => void (this.destroyed = true);
 }
@@ -162,6 +164,13 @@ describe("trouble", () => {
     expect(watching).toMatchObject({ state: "live", stalled: true });
     engine().handlers.ready();
     expect(watching.stalled).toBe(false);
+  });
+
+  it("knows when it has fallen behind", async () => {
+    const { it: watching, engine } = await playing();
+    expect(watching.isBehind).toBe(false);
+    engine().seconds = 8;
+    expect(watching.isBehind).toBe(true);
   });
 
   it("does not listen to an engine that it has closed", async () => {

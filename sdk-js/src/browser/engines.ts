@@ -16,7 +16,7 @@ export function openEngine(video: HTMLVideoElement, playlistUrl: string, handler
   if (Hls.isSupported()) return openHls(video, playlistUrl, handlers);
   if (video.canPlayType("application/vnd.apple.mpegurl") !== "") return openNative(video, playlistUrl, handlers);
   queueMicrotask(() => handlers.failed("This browser can play neither Media Source Extensions nor HLS."));
-  return { kind: "native", latency: () => null, goToLive: () => {}, destroy: () => {} };
+  return { kind: "native", latency: () => null, targetLatency: () => null, goToLive: () => {}, destroy: () => {} };
 }
 
 function openHls(video: HTMLVideoElement, playlistUrl: string, handlers: EngineHandlers): HlsEngine {
@@ -41,6 +41,7 @@ function openHls(video: HTMLVideoElement, playlistUrl: string, handlers: EngineH
     kind: "mse",
     hls,
     latency: () => (hls.latency > 0 ? hls.latency : null),
+    targetLatency: () => hls.targetLatency,
     goToLive: () => seek(video, hls.liveSyncPosition),
     destroy() {
       unlisten();
@@ -60,6 +61,7 @@ function openNative(video: HTMLVideoElement, playlistUrl: string, handlers: Engi
       const end = seekableEnd(video);
       return end === null ? null : Math.max(0, end - video.currentTime);
     },
+    targetLatency: () => NATIVE_EDGE_S,
     goToLive: () => {
       const end = seekableEnd(video);
       seek(video, end === null ? null : end - NATIVE_EDGE_S);

@@ -14,6 +14,8 @@ export interface Engine {
   readonly kind: "mse" | "native";
   /** Seconds behind the live edge, `null` if not known. */
   latency(): number | null;
+  /** What `latency` is held at when all goes well. */
+  targetLatency(): number | null;
   goToLive(): void;
   destroy(): void;
 }
@@ -48,6 +50,8 @@ export const OFFLINE_POLL_MS = 3_000;
 export const ENDED_POLL_MS = 5_000;
 /** A channel that never was rarely comes to be. */
 export const UNKNOWN_POLL_MS = 15_000;
+/** Playback wanders this much around its target without anything being wrong. */
+const BEHIND_TOLERANCE_S = 2.5;
 const RETRY = { firstMs: 1_000, capMs: 15_000 };
 
 /** Plays a channel's programme whenever there is one. */
@@ -89,6 +93,12 @@ export class Player {
   /** Seconds behind the live edge while live. */
   get latency(): number | null {
     return this.#state === "live" ? (this.#engine?.latency() ?? null) : null;
+  }
+
+  /** Farther behind than the player would be by itself: after a pause, or a stall that it has not made good yet. */
+  get isBehind(): boolean {
+    const { latency } = this;
+    return latency !== null && latency > (this.#engine?.targetLatency() ?? latency) + BEHIND_TOLERANCE_S;
   }
 
   on<Name extends keyof PlayerEvents>(name: Name, listener: (value: PlayerEvents[Name]) => void): Cancel {

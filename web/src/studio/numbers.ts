@@ -10,7 +10,7 @@ const UNKNOWN = "–";
 export function renderNumbers(model: Model): void {
   const { stats } = model;
   byId("health").hidden = !isOnAir(model);
-  set("stat-bitrate", bitrate(stats), "");
+  set("stat-bitrate", ...bitrate(stats));
   set("stat-picture", stats?.width && stats.height ? `${stats.width} × ${stats.height}` : UNKNOWN, "");
   set("stat-frames", whole(stats?.framesPerSecond), "per second");
   set("stat-loss", stats?.lossRatio == null ? UNKNOWN : (stats.lossRatio * 100).toFixed(1), "%", (stats?.lossRatio ?? 0) > LOSS_WARNING);
@@ -31,10 +31,10 @@ function set(id: string, value: string, unit: string, warn = false): void {
   cell.parentElement?.setAttribute("data-tone", warn ? "warn" : "");
 }
 
-function bitrate(stats: PublishStats | null): string {
-  if (stats === null || (stats.videoBps === null && stats.audioBps === null)) return UNKNOWN;
+function bitrate(stats: PublishStats | null): [value: string, unit: string] {
+  if (stats === null || (stats.videoBps === null && stats.audioBps === null)) return [UNKNOWN, ""];
   const bps = (stats.videoBps ?? 0) + (stats.audioBps ?? 0);
-  return bps < 1_000_000 ? `${Math.round(bps / 1000)} kbit/s` : `${(bps / 1_000_000).toFixed(2)} Mbit/s`;
+  return bps < 1_000_000 ? [String(Math.round(bps / 1000)), "kbit/s"] : [(bps / 1_000_000).toFixed(2), "Mbit/s"];
 }
 
 const whole = (value: number | null | undefined): string => (value == null ? UNKNOWN : String(Math.round(value)));

@@ -1,8 +1,6 @@
 import type { Player } from "@minamo/sdk";
 import { byId, setIcon, setText } from "../ui/dom.js";
 
-/** Farther than this behind what the player aims for, “Live” becomes a way back. */
-const BEHIND_S = 4;
 const IDLE_MS = 3_000;
 const REFRESH_MS = 500;
 
@@ -52,8 +50,7 @@ function renderControls(video: HTMLVideoElement): void {
 }
 
 function renderEdge(player: Player): void {
-  const { latency } = player;
-  const behind = latency !== null && latency > BEHIND_S;
+  const { latency, isBehind: behind } = player;
   const edge = byId<HTMLButtonElement>("edge");
   edge.toggleAttribute("data-behind", behind);
   edge.ariaLabel = behind ? "Go to live" : "Live";
