@@ -44,11 +44,12 @@ impl HttpServer {
 }
 
 async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let builder = builder();
     let connections = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut tasks = JoinSet::new();
     while let Some((stream, slot)) = next(&listener, &slots, &stop).await {
-        let connection = builder().serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         let connection = connections.watch(connection.into_owned());
         tasks.spawn(async move {
             if let Err(error) = connection.await {

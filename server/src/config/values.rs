@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -115,7 +116,12 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dura
 /// Checked when it is read, so that a typing error does not silence the log.
 pub(super) fn log_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    match text.parse::<tracing_subscriber::filter::targets::Targets>() {
+    // The filter itself would take a bare word that is no level for the name of a module.
+    let bare = text.split(',').map(str::trim).find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err());
+    if let Some(word) = bare {
+        return Err(D::Error::custom(format!("{word:?} is no log level: error, warn, info, debug or trace")));
+    }
+    match text.parse::<Targets>() {
         Ok(_) => Ok(text),
         Err(error) => Err(D::Error::custom(format!("{text:?} is no log filter: {error}"))),
     }
