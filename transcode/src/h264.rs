@@ -99,9 +99,13 @@ mod tests {
 
     const SETTINGS: VideoSettings = VideoSettings { bitrate: 400_000, fps: 30.0 };
 
-    /// Noise that moves, so that pictures cost bits.
+    /// Blocks that change their shade, so that pictures cost bits.
     fn picture(n: usize, width: usize, height: usize) -> Vec<u8> {
-        (0..width * height * 3 / 2).map(|i| (((i / 8 + n * 3) as u32).wrapping_mul(2_654_435_761) >> 25) as u8).collect()
+        let shade = |i: usize| {
+            let (x, y) = (i % width / 32, i / width / 32);
+            (((x * 7 + y * 13 + n / 3) as u32).wrapping_mul(2_654_435_761) >> 25) as u8
+        };
+        (0..width * height * 3 / 2).map(shade).collect()
     }
 
     fn nal_types(data: &[u8]) -> Vec<u8> {

@@ -208,7 +208,7 @@ mod tests {
         let mut out = Vec::new();
         for first in 0..=255_u8 {
             for length in [0_usize, 1, 2, 3, 50] {
-                let packet: Vec<u8> = (0..length).map(|i| first.wrapping_mul(31).wrapping_add(i as u8 * 17)).collect();
+                let packet: Vec<u8> = (0..length).map(|i| first.wrapping_mul(31).wrapping_add((i * 17) as u8)).collect();
                 out.clear();
                 let samples = decoder.decode(&packet, &mut out);
                 assert_eq!(out.len(), samples * 2);

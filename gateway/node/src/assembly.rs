@@ -1,0 +1,361 @@
+//! One programme's machinery: timeline, Opus to AAC, packager, and the stage on which snapshots are shown.
+
+use std::time::{Duration, Instant};
+
+use minamo_media::fmp4::Fmp4Error;
+use minamo_media::{AccessUnit, Kind, SenderReport, Timestamp, TrackId};
+use minamo_packager::{
+    AudioConfig, AudioFrame, AudioStep, Counters, Directives, Packager, PackagerConfig, PackagerEvent, Rendition, Response, Skip, Snapshot,
+    Timeline, VideoSample, WallClock, WallMap,
+};
+use minamo_transcode::{AudioError, CHANNELS, OpusToAac, SAMPLE_RATE, Step};
+
+use crate::config::ProgrammeSettings;
+use crate::origin::{ProgrammeKey, Stage};
+use crate::programme::Surroundings;
+use crate::publishers::Publisher;
+use crate::telemetry;
+
+/// How often silence is written for a publisher that sends no sound. The timeline asks for 100 ms at most.
+const SILENCE_EVERY: Duration = Duration::from_millis(50);
+
+/// Segments are dated anew when the publisher's clock has drifted so far from ours: half of what a viewer could notice.
+const REDATE: Duration = Duration::from_millis(50);
+
+/// A programme cannot go on: a codec or a container refused. Never caused by what a publisher sends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssemblyError {
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    #[error(transparent)]
+    Container(#[from] Fmp4Error),
+}
+
+/// Where a programme's numbers start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct First {
+    pub(crate) msn: u64,
+    pub(crate) discontinuity: u64,
+}
+
+/// From tap to snapshots, for one life of a programme: from its first track to its ENDLIST.
+pub(crate) struct Assembly {
+    key: ProgrammeKey,
+    first: First,
+    timeline: Timeline,
+    video_track: Option<TrackId>,
+    audio_track: Option<TrackId>,
+    /// Pictures of a new track are useless before its first key frame.
+    key_needed: bool,
+    line: Option<Line>,
+}
+
+/// What exists once the programme has begun.
+struct Line {
+    packager: Packager,
+    /// As the packager has it.
+    wall: WallMap,
+    /// What the metrics know of.
+    counted: Counters,
+    has_video: bool,
+    has_audio: bool,
+    audio_bps: u32,
+    /// Made with the first sound, because the timeline knows only then where it starts.
+    audio: Option<OpusToAac>,
+    silence_at: Instant,
+    stage: Stage,
+    shown: bool,
+}
+
+impl Assembly {
+    /// `at_least`: numbers that an earlier programme under the same URL has not used.
+    pub(crate) fn new(key: ProgrammeKey, wall: WallClock, at_least: First) -> Self {
+        // Seconds since 1970: a restarted server never goes backwards, as segments are longer than a second on the whole.
+        let seconds = wall.unix.as_secs();
+        let first = First { msn: seconds.max(at_least.msn), discontinuity: seconds.max(at_least.discontinuity) };
+        Self {
+            key,
+            first,
+            timeline: Timeline::new(wall),
+            video_track: None,
+            audio_track: None,
+            key_needed: true,
+            line: None,
+        }
+    }
+
+    /// The tracks of this publisher are the programme's from now on. Idempotent.
+    pub(crate) fn set_publisher(&mut self, owner: &Publisher, around: &Surroundings) -> Result<(), AssemblyError> {
+        if let Some(line) = &self.line {
+            line.stage.set_publisher(owner.id.clone());
+        }
+        if let Some(video) = owner.track(Kind::Video).filter(|info| self.video_track != Some(info.track)) {
+            self.timeline.add_track(video);
+            self.video_track = Some(video.track);
+            self.key_needed = true;
+            around.wish_key_frame(video.track);
+        }
+        if let Some(audio) = owner.track(Kind::Audio).filter(|info| self.audio_track != Some(info.track)) {
+            self.timeline.add_track(audio);
+            self.audio_track = Some(audio.track);
+            if let Some(encoder) = self.line.as_mut().and_then(|line| line.audio.as_mut()) {
+                encoder.new_source()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove_track(&mut self, track: TrackId) {
+        self.timeline.remove_track(track);
+        self.video_track.take_if(|shown| *shown == track);
+        self.audio_track.take_if(|shown| *shown == track);
+    }
+
+    pub(crate) fn remove_all_tracks(&mut self) {
+        for track in [self.video_track, self.audio_track].into_iter().flatten() {
+            self.remove_track(track);
+        }
+    }
+
+    pub(crate) fn sender_report(&mut self, track: TrackId, report: &SenderReport) {
+        self.timeline.sender_report(track, report);
+    }
+
+    /// What the track is to this programme; `None` when it is not shown.
+    pub(crate) fn kind_of(&self, track: TrackId) -> Option<Kind> {
+        match track {
+            _ if self.video_track == Some(track) => Some(Kind::Video),
+            _ if self.audio_track == Some(track) => Some(Kind::Audio),
+            _ => None,
+        }
+    }
+
+    /// There is a rendition for this kind of media, or there may still be one.
+    pub(crate) fn covers(&self, kind: Kind) -> bool {
+        self.line.as_ref().is_none_or(|line| match kind {
+            Kind::Video => line.has_video,
+            Kind::Audio => line.has_audio,
+        })
+    }
+
+    /// Fixes the renditions for the rest of this life.
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        settings: &ProgrammeSettings,
+        publisher: &Publisher,
+        video: bool,
+    ) -> Result<(), AssemblyError> {
+        let has_audio = publisher.track(Kind::Audio).is_some();
+        let audio = if has_audio {
+            let asc = OpusToAac::new(settings.audio_bps, 0)?.audio_specific_config().clone();
+            Some(AudioConfig { asc, sample_rate: SAMPLE_RATE, channels: CHANNELS as u8 })
+        } else {
+            None
+        };
+        let config = PackagerConfig {
+            video,
+            audio,
+            segment_target: settings.segment_target,
+            part_target: settings.part_target,
+            first_msn: self.first.msn,
+            first_discontinuity: self.first.discontinuity,
+            ..PackagerConfig::default()
+        };
+        let wall = self.timeline.wall();
+        self.line = Some(Line {
+            packager: Packager::new(config, wall)?,
+            wall,
+            counted: Counters::default(),
+            has_video: video,
+            has_audio,
+            audio_bps: settings.audio_bps,
+            audio: None,
+            silence_at: now,
+            stage: Stage::new(publisher.id.clone()),
+            shown: false,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn video(&mut self, now: Instant, unit: &AccessUnit, around: &Surroundings) -> Result<(), AssemblyError> {
+        let Some(line) = &mut self.line else { return Ok(()) };
+        if self.key_needed && !unit.key {
+            return Ok(());
+        }
+        self.key_needed = false;
+        let timing = self.timeline.video(unit, now);
+        if timing.discontinuity {
+            line.date(self.timeline.wall());
+            line.packager.discontinuity();
+        }
+        line.packager.push_video(now, &VideoSample { pts: timing.pts, key: unit.key, data: unit.data.clone() });
+        self.after(around);
+        Ok(())
+    }
+
+    pub(crate) fn audio(&mut self, now: Instant, unit: &AccessUnit, around: &Surroundings) -> Result<(), AssemblyError> {
+        if self.line.is_some() {
+            let steps = self.timeline.audio(unit, now);
+            self.sound(now, steps)?;
+            self.after(around);
+        }
+        Ok(())
+    }
+
+    /// Silence that is due, parts that are due, wishes that are due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, around: &Surroundings) -> Result<(), AssemblyError> {
+        let Some(line) = &mut self.line else { return Ok(()) };
+        if line.has_audio && now >= line.silence_at {
+            line.silence_at = now + SILENCE_EVERY;
+            let steps = self.timeline.audio_tick(now);
+            self.sound(now, steps)?;
+        }
+        if let Some(line) = &mut self.line {
+            line.packager.handle_timeout(now);
+        }
+        self.after(around);
+        Ok(())
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let line = self.line.as_ref()?;
+        let silence = line.has_audio.then_some(line.silence_at);
+        [silence, line.packager.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn sound(&mut self, now: Instant, steps: Vec<AudioStep>) -> Result<(), AssemblyError> {
+        let Some(line) = self.line.as_mut().filter(|_| !steps.is_empty()) else { return Ok(()) };
+        let start = self.timeline.audio_start().map_or(0, |start| start.ticks);
+        let encoder = match &mut line.audio {
+            Some(encoder) => encoder,
+            none => none.insert(OpusToAac::new(line.audio_bps, start)?),
+        };
+        let steps: Vec<Step> = steps.into_iter().map(step).collect();
+        let mut frames = encoder.push(&steps)?;
+        // The line's count is the clock: what a broken packet did not give is silence.
+        let due = self.timeline.audio_position().map_or(0, |position| position.ticks) - encoder.position();
+        debug_assert!(due >= 0, "libopus gave more than the packet says");
+        if due > 0 {
+            frames.extend(encoder.push(&[Step::Silence { samples: due as u32 }])?);
+        }
+        for frame in frames {
+            let pts = Timestamp::new(frame.pts, SAMPLE_RATE);
+            line.packager.push_audio(now, &AudioFrame { pts, data: frame.data });
+        }
+        Ok(())
+    }
+
+    /// Shows what is new and passes wishes on.
+    fn after(&mut self, around: &Surroundings) {
+        let Some(line) = &mut self.line else { return };
+        let mut grown = Vec::new();
+        while let Some(event) = line.packager.poll_event() {
+            match event {
+                PackagerEvent::KeyFrameWanted => {
+                    if let Some(track) = self.video_track {
+                        around.wish_key_frame(track);
+                    }
+                }
+                PackagerEvent::Published(rendition) => grown.push(rendition),
+            }
+        }
+        if !grown.is_empty() {
+            line.publish(&grown);
+            line.show(&self.key, around);
+        }
+    }
+
+    /// Numbers that a later programme under the same URL may start with.
+    pub(crate) fn next(&self) -> First {
+        self.line.as_ref().map_or(self.first, |line| First {
+            msn: line.packager.next_msn(),
+            discontinuity: line.packager.next_discontinuity(),
+        })
+    }
+
+    /// How far the newest complete part is behind now, and whether the publisher's clock still runs with ours.
+    pub(crate) fn measure(&mut self, unix: Duration) {
+        let Some(line) = &mut self.line else { return };
+        let wall = self.timeline.wall();
+        if wall.unix_at_zero.abs_diff(line.wall.unix_at_zero) > REDATE {
+            line.date(wall);
+        }
+        let leading = if line.has_video { Rendition::Video } else { Rendition::Audio };
+        if let Some(edge) = line.packager.snapshot(leading).and_then(|snapshot| snapshot.edge_date()) {
+            telemetry::live_latency(&self.key.channel, unix.saturating_sub(edge).as_secs_f64());
+        }
+    }
+
+    /// ENDLIST.
+    pub(crate) fn end(&mut self, now: Instant, around: &Surroundings) {
+        if let Some(line) = &mut self.line {
+            line.packager.end(now);
+        }
+        self.after(around);
+        telemetry::live_latency(&self.key.channel, 0.0);
+        if let Some(line) = &self.line {
+            line.stage.set_ended();
+            if line.shown {
+                around.origin.ended(&self.key);
+            }
+        }
+    }
+
+    /// Out of the origin, out of memory.
+    pub(crate) fn withdraw(self, around: &Surroundings) {
+        if let Some(line) = self.line {
+            around.origin.withdraw(&self.key, &line.stage.showing);
+        }
+    }
+}
+
+impl Line {
+    /// Shows both snapshots, because each reports on the other; wakes only those who wait for what has grown.
+    fn publish(&mut self, grown: &[Rendition]) {
+        for rendition in [Rendition::Video, Rendition::Audio] {
+            let Some(snapshot) = self.packager.snapshot(rendition) else { continue };
+            let wake = grown.contains(&rendition);
+            render(&snapshot, wake);
+            self.stage.publish(rendition, snapshot, wake);
+        }
+        let now = self.packager.counters();
+        telemetry::parts(now.parts - self.counted.parts);
+        telemetry::segments(now.segments - self.counted.segments);
+        self.counted = now;
+    }
+
+    fn date(&mut self, wall: WallMap) {
+        self.wall = wall;
+        self.packager.set_wall(wall);
+    }
+
+    /// The programme gets its URL with its first multivariant playlist.
+    fn show(&mut self, key: &ProgrammeKey, around: &Surroundings) {
+        let Some(body) = self.packager.multivariant() else { return };
+        self.stage.publish_multivariant(body);
+        if !self.shown {
+            self.shown = around.origin.show(key, self.stage.showing.clone());
+        }
+    }
+}
+
+fn step(step: AudioStep) -> Step {
+    match step {
+        AudioStep::Decode(packet) => Step::Decode(packet),
+        AudioStep::Conceal { samples } => Step::Conceal { samples },
+        AudioStep::Silence { samples } => Step::Silence { samples },
+    }
+}
+
+/// Renders here what requests will ask for, so that none of them has to. Compressing is worth it only for a crowd that is
+/// about to be woken.
+fn render(snapshot: &Snapshot, wake: bool) {
+    for skip in [None, Some(Skip::Yes)] {
+        if let Response::Ready(body) = snapshot.respond(&Directives { skip, ..Directives::default() })
+            && wake
+        {
+            body.gzip();
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The HLS origin over HTTP: playlists with blocking reload, parts and segments with byte ranges.
+//!
+//! `Date` is written by the HTTP server below, when the answer leaves (rule 26).
+
+mod answer;
+mod cors;
+mod media;
+mod playlist;
+mod range;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::routing::get;
+use minamo_packager::Rendition;
+
+use crate::origin::{Absent, Origin, ProgrammeKey};
+use answer::Problem;
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// GET, HEAD and OPTIONS of `/hls/{channel}/{file}` and `/hls/{channel}/{publisher}/{file}`.
+pub(crate) fn router(origin: Arc<Origin>) -> Router {
+    Router::new()
+        .route("/hls/{channel}/{file}", get(of_channel).options(cors::preflight))
+        .route("/hls/{channel}/{publisher}/{file}", get(of_publisher).options(cors::preflight))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .layer(axum::middleware::map_response(cors::allow))
+        .with_state(Shared { origin })
+}
+
+async fn of_channel(
+    State(shared): State<Shared>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    query: RawQuery,
+    request: Request,
+) -> Response {
+    match path {
+        Ok(Path((channel, file))) => {
+            let key = ProgrammeKey { channel: channel.into(), publisher: None };
+            answer(&shared, &key, &file, query, request.headers()).await
+        }
+        Err(_) => Problem::NotFound.into(),
+    }
+}
+
+async fn of_publisher(
+    State(shared): State<Shared>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    query: RawQuery,
+    request: Request,
+) -> Response {
+    match path {
+        Ok(Path((channel, publisher, file))) => {
+            let key = ProgrammeKey { channel: channel.into(), publisher: Some(publisher.into()) };
+            answer(&shared, &key, &file, query, request.headers()).await
+        }
+        Err(_) => Problem::NotFound.into(),
+    }
+}
+
+/// What a file name asks for. Names that no playlist can carry are nothing.
+enum File {
+    Multivariant,
+    Playlist(Rendition),
+    Media(Rendition),
+}
+
+fn file_of(name: &str) -> Option<File> {
+    match name {
+        "playlist.m3u8" => Some(File::Multivariant),
+        "video.m3u8" => Some(File::Playlist(Rendition::Video)),
+        "audio.m3u8" => Some(File::Playlist(Rendition::Audio)),
+        _ if name.starts_with("v-") => Some(File::Media(Rendition::Video)),
+        _ if name.starts_with("a-") => Some(File::Media(Rendition::Audio)),
+        _ => None,
+    }
+}
+
+async fn answer(
+    shared: &Shared,
+    key: &ProgrammeKey,
+    name: &str,
+    RawQuery(query): RawQuery,
+    headers: &HeaderMap,
+) -> Response {
+    let shelf = match shared.origin.shelf(key) {
+        Ok(shelf) => shelf,
+        Err(Absent::UnknownChannel) => return Problem::UnknownChannel.into(),
+        Err(Absent::NotLive) => return Problem::NotLive.into(),
+    };
+    let query = query.unwrap_or_default();
+    let answered = match file_of(name) {
+        Some(File::Multivariant) => playlist::multivariant(&shelf, headers),
+        Some(File::Playlist(rendition)) => playlist::media(shared, &shelf, rendition, &query, headers).await,
+        Some(File::Media(rendition)) => media::media(shared, &shelf, rendition, name, headers).await,
+        None => Err(Problem::NotFound),
+    };
+    answered.unwrap_or_else(Response::from)
+}
