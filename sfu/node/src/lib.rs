@@ -1,1 +1,23 @@
-//! The SFU's shell: UDP sockets, media threads, the tap.
+//! The SFU's shell: UDP sockets, media threads, the tap. No async runtime.
+//!
+//! * One media thread drives one [`Shard`](minamo_sfu_core::shard::Shard): batches of datagrams in (`recvmmsg`, GRO), batches out (GSO).
+//! * One tap thread makes access units out of the packets that the media thread copies aside, and pours them into a
+//!   [`TapSink`](minamo_media::TapSink).
+//! * Control comes over a bounded queue that refuses when full ([`Overloaded`]) and loses nothing that it took. Media goes to the tap
+//!   over a bounded queue that drops and counts.
+//!
+//! This crate knows nothing of HLS or of signaling's messages.
+
+mod batch;
+mod candidates;
+mod commands;
+mod counts;
+mod media;
+mod sfu;
+mod socket;
+mod tap;
+
+pub use minamo_sfu_core::shard::Stats;
+
+pub use crate::commands::Overloaded;
+pub use crate::sfu::{Sfu, SfuConfig, StartError};

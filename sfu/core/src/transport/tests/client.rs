@@ -1,9 +1,12 @@
-//! An `rtc` peer connection as the client, offering Opus both ways and a data channel.
+//! An `rtc` peer connection as the client, offering Opus both ways and a data channel. Also included by the tests of sfu/node.
+
+#![allow(dead_code)]
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
@@ -19,7 +22,6 @@ use rtc::rtp_transceiver::RTCRtpSenderId;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind};
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
-use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 
 use crate::model::{Fingerprint, IceCredentials};
 

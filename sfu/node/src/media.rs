@@ -1,0 +1,208 @@
+//! The media thread: one poll, one socket, one shard.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
+use minamo_sfu_core::shard::{Shard, ShardEvent, Stats};
+use minamo_sfu_core::transport::{Route, Transport};
+use mio::{Events, Poll, Token};
+
+use crate::commands::{OnEvent, Order, Orders};
+use crate::counts::{self, ThreadCounts};
+use crate::socket::MediaSocket;
+use crate::tap::TapQueue;
+
+pub(crate) const SOCKET: Token = Token(0);
+pub(crate) const WAKER: Token = Token(1);
+
+/// Between two publications of metrics.
+const PUBLISH: Duration = Duration::from_secs(1);
+/// When the tap's backlog is tried again.
+const BACKLOG_RETRY: Duration = Duration::from_millis(5);
+/// Receive calls in a row before commands and timers get their turn.
+const RECEIVES: usize = 8;
+/// Datagrams taken before what they caused is sent: many, so that one subscriber's datagrams come together; few, so that the
+/// transports' queues do not fill.
+const DRAIN_EVERY: usize = 64;
+/// After a panic in a timer that timer is left alone for so long: the thread must not spin on a bug.
+const PANIC_REST: Duration = Duration::from_millis(100);
+
+/// Everything that the thread owns besides the socket.
+pub(crate) struct Engine {
+    shard: Shard<Transport>,
+    callbacks: HashMap<PeerId, OnEvent>,
+    tap: TapQueue,
+    counts: ThreadCounts,
+    undrained: usize,
+    rest_until: Option<Instant>,
+}
+
+pub(crate) struct MediaThread {
+    poll: Poll,
+    socket: MediaSocket,
+    orders: Orders,
+    engine: Engine,
+    stats: Arc<Mutex<Stats>>,
+    publish_at: Instant,
+    readable: bool,
+}
+
+impl MediaThread {
+    pub(crate) fn new(poll: Poll, socket: MediaSocket, orders: Orders, shard: Shard<Transport>, tap: TapQueue, stats: Arc<Mutex<Stats>>) -> Self {
+        let engine = Engine { shard, callbacks: HashMap::new(), tap, counts: ThreadCounts::default(), undrained: 0, rest_until: None };
+        Self { poll, socket, orders, engine, stats, publish_at: Instant::now(), readable: false }
+    }
+
+    /// Until [`Commands::stop`](crate::commands::Commands::stop).
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(8);
+        while !self.orders.stopped() {
+            let wait = if self.readable { Duration::ZERO } else { self.wait(Instant::now()) };
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "the media thread cannot wait for its socket and ends");
+                break;
+            }
+            self.readable |= events.iter().any(|event| event.token() == SOCKET);
+            self.turn();
+        }
+        self.say_goodbye();
+    }
+
+    fn turn(&mut self) {
+        while let Some(order) = self.orders.next() {
+            self.engine.order(order, Instant::now());
+        }
+        self.engine.drain(&mut self.socket);
+        self.read();
+        self.engine.tick(Instant::now());
+        self.engine.drain(&mut self.socket);
+        self.publish(Instant::now());
+    }
+
+    /// Edge-triggered: what is left unread must be remembered.
+    fn read(&mut self) {
+        for _ in 0..RECEIVES {
+            if !self.readable {
+                return;
+            }
+            let engine = &mut self.engine;
+            self.readable = self.socket.receive(|socket, now, route, data| engine.datagram(socket, now, route, data));
+            self.engine.drain(&mut self.socket);
+        }
+    }
+
+    fn wait(&mut self, now: Instant) -> Duration {
+        let backlog = (!self.engine.tap.catch_up()).then(|| now + BACKLOG_RETRY);
+        let next = [Some(self.publish_at), self.engine.next_timeout(), backlog].into_iter().flatten().min();
+        next.map_or(PUBLISH, |at| at.saturating_duration_since(now))
+    }
+
+    fn publish(&mut self, now: Instant) {
+        let stats = self.engine.shard.stats();
+        // Never wait for a reader.
+        if let Ok(mut shared) = self.stats.try_lock() {
+            *shared = *stats;
+        }
+        if now >= self.publish_at {
+            self.publish_at = now + PUBLISH;
+            self.engine.counts.tap_drops = self.engine.tap.dropped;
+            counts::publish(stats, &self.socket.counts, &self.engine.counts);
+        }
+    }
+
+    fn say_goodbye(&mut self) {
+        let peers: Vec<PeerId> = self.engine.callbacks.drain().map(|(peer, _)| peer).collect();
+        for peer in peers {
+            self.engine.command(Command::RemovePeer { peer, clean: true }, Instant::now());
+            self.engine.drain(&mut self.socket);
+        }
+        self.publish(Instant::now());
+        // The tap thread ends when this end of its queue is dropped; what still waits gets a last chance.
+        for _ in 0..200 {
+            if self.engine.tap.catch_up() {
+                return;
+            }
+            std::thread::sleep(BACKLOG_RETRY);
+        }
+    }
+}
+
+impl Engine {
+    fn order(&mut self, order: Order, now: Instant) {
+        match order {
+            Order::AddPeer(peer, ice, on_event) => {
+                self.callbacks.insert(peer, on_event);
+                self.command(Command::AddPeer { peer, ice }, now);
+            }
+            Order::Command(command) => {
+                if let Command::RemovePeer { peer, .. } = command {
+                    self.callbacks.remove(&peer);
+                }
+                self.command(command, now);
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Instant) {
+        self.guarded(|engine| engine.shard.handle_command(now, command));
+    }
+
+    fn datagram(&mut self, socket: &mut MediaSocket, now: Instant, route: Route, data: BytesMut) {
+        self.guarded(|engine| engine.shard.handle_datagram(now, route, data));
+        self.undrained += 1;
+        if self.undrained >= DRAIN_EVERY {
+            self.drain(socket);
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let at = self.shard.poll_timeout()?;
+        Some(self.rest_until.map_or(at, |rest| at.max(rest)))
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.next_timeout().is_some_and(|at| at <= now) {
+            let fine = self.guarded(|engine| engine.shard.handle_timeout(now));
+            self.rest_until = (!fine).then(|| now + PANIC_REST);
+        }
+    }
+
+    fn drain(&mut self, socket: &mut MediaSocket) {
+        self.undrained = 0;
+        while let Some(transmit) = self.shard.poll_transmit() {
+            socket.send(&transmit);
+        }
+        socket.flush();
+        while let Some(event) = self.shard.poll_event() {
+            match event {
+                ShardEvent::Peer(peer, event) => self.tell(peer, event),
+                ShardEvent::Tap(input) => self.tap.push(input),
+            }
+        }
+    }
+
+    fn tell(&mut self, peer: PeerId, event: PeerEvent) {
+        let last = matches!(event, PeerEvent::Closed(_));
+        self.guarded(|engine| {
+            if let Some(on_event) = engine.callbacks.get(&peer) {
+                on_event(event);
+            }
+        });
+        if last {
+            self.callbacks.remove(&peer);
+        }
+    }
+
+    /// Nothing in here is meant to panic. Should it, one datagram, command or timer is lost, not everybody's stream. False if it did.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) -> bool {
+        let fine = catch_unwind(AssertUnwindSafe(|| work(self))).is_ok();
+        self.counts.panics += u64::from(!fine);
+        fine
+    }
+}

@@ -1,0 +1,189 @@
+//! The handle: start, commands, numbers, shutdown.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use minamo_media::{TapSink, TrackId, Upstream};
+use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
+use minamo_sfu_core::shard::{Shard, ShardConfig, Stats};
+use minamo_sfu_core::transport::{Identity, Transport, TransportError};
+use mio::{Interest, Poll, Waker};
+
+use crate::candidates::candidates;
+use crate::commands::{self, Commands, Order, Overloaded};
+use crate::media::{MediaThread, SOCKET, WAKER};
+use crate::socket::MediaSocket;
+use crate::tap;
+
+/// The protocol crates recurse over fragments; virtual memory costs nothing.
+const MEDIA_STACK: usize = 8 << 20;
+
+/// Where to listen, and how we are known outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SfuConfig {
+    /// UDP address. Port 0 lets the system choose. A wildcard answers each peer from the address that the peer asked.
+    pub listen: SocketAddr,
+    /// Addresses under which clients reach us, when they are others than the interfaces' (behind NAT). May be empty.
+    pub public_ips: Vec<IpAddr>,
+}
+
+/// Why the SFU does not start. The words are for the person who starts it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The UDP address is not to be had.
+    #[error("{}", bind_words(*addr, source))]
+    Bind {
+        /// What was asked for.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The DTLS certificate could not be made.
+    #[error(transparent)]
+    Identity(#[from] TransportError),
+    /// Out of threads, descriptors or the like.
+    #[error("cannot start the media threads: {0}")]
+    Threads(#[source] io::Error),
+}
+
+fn bind_words(addr: SocketAddr, source: &io::Error) -> String {
+    let (ip, port) = (addr.ip(), addr.port());
+    match source.kind() {
+        io::ErrorKind::AddrInUse => format!("UDP port {port} on {ip} is already in use"),
+        io::ErrorKind::AddrNotAvailable => format!("this machine has no address {ip} to listen on (UDP port {port})"),
+        io::ErrorKind::PermissionDenied => format!("no permission to listen on UDP port {port} of {ip}"),
+        _ => format!("cannot listen on UDP port {port} of {ip}: {source}"),
+    }
+}
+
+/// The running SFU. Clones are the same one; it stops at [`Sfu::shutdown`] or when the last clone is dropped.
+#[derive(Clone)]
+pub struct Sfu {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    commands: Commands,
+    candidates: Vec<SocketAddr>,
+    fingerprint: Fingerprint,
+    port: u16,
+    stats: Arc<Mutex<Stats>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Sfu {
+    /// Binds the UDP socket and starts the media thread and the tap thread, which pours into `tap`.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(config: SfuConfig, tap: Arc<dyn TapSink>) -> Result<Self, StartError> {
+        let SfuConfig { listen, public_ips } = config;
+        let mut socket = MediaSocket::bind(listen).map_err(|source| StartError::Bind { addr: listen, source })?;
+        let bound = socket.bound();
+        let identity = Identity::generate()?;
+        let fingerprint = identity.fingerprint();
+        let poll = Poll::new().map_err(StartError::Threads)?;
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE).map_err(StartError::Threads)?;
+        let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::Threads)?;
+        let (commands, orders) = commands::queue(waker);
+        let (tap_queue, tap_inputs) = tap::queue();
+        let stats = Arc::new(Mutex::new(Stats::default()));
+        let shard = Shard::new(ShardConfig::default(), move |now, ice| Transport::new(now, &identity, ice));
+        let media = MediaThread::new(poll, socket, orders, shard, tap_queue, stats.clone());
+        let tap_commands = commands.clone();
+        let tap_thread = std::thread::Builder::new().name("sfu-tap".to_owned());
+        let tap_thread = tap_thread.spawn(move || tap::run(&tap_inputs, tap, tap_commands)).map_err(StartError::Threads)?;
+        let media_thread = std::thread::Builder::new().name("sfu-media".to_owned()).stack_size(MEDIA_STACK);
+        let media_thread = media_thread.spawn(move || media.run()).map_err(StartError::Threads)?;
+        let candidates = candidates(bound, &public_ips);
+        let threads = Mutex::new(vec![media_thread, tap_thread]);
+        Ok(Self { inner: Arc::new(Inner { commands, candidates, fingerprint, port: bound.port(), stats, threads }) })
+    }
+
+    /// The addresses for `a=candidate` lines, best first: the public ones where configured; else the bound one; else, on a wildcard,
+    /// every interface's, loopback last.
+    #[must_use]
+    pub fn candidates(&self) -> &[SocketAddr] {
+        &self.inner.candidates
+    }
+
+    /// SHA-256 of our certificate, for `a=fingerprint`.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.inner.fingerprint
+    }
+
+    /// The UDP port.
+    #[must_use]
+    pub fn local_port(&self) -> u16 {
+        self.inner.port
+    }
+
+    /// A peer will come with these credentials of ours. `on_event` is called on the media thread and must not block; it may give
+    /// commands. `Closed` is its last call; there is none after a `RemovePeer`.
+    ///
+    /// # Errors
+    /// When the media thread does not keep up.
+    pub fn add_peer(&self, peer: PeerId, ice: IceCredentials, on_event: Box<dyn Fn(PeerEvent) + Send + Sync>) -> Result<(), Overloaded> {
+        self.inner.commands.send(Order::AddPeer(peer, ice, on_event))
+    }
+
+    /// Gives a command; commands are carried out in the order in which they were given.
+    ///
+    /// # Errors
+    /// When the media thread does not keep up, or after shutdown.
+    pub fn command(&self, command: Command) -> Result<(), Overloaded> {
+        self.inner.commands.send(Order::Command(command))
+    }
+
+    /// Counts since the start, a moment old.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        *self.inner.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says close_notify to all peers, tells the tap that they are gone, and waits for the threads. Not to be called from `on_event`
+    /// or from the tap's sink. A second call does nothing.
+    pub fn shutdown(&self) {
+        self.inner.shutdown();
+    }
+}
+
+impl Inner {
+    fn shutdown(&self) {
+        self.commands.stop();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let this = std::thread::current().id();
+        // The last clone may be dropped by a callback: a thread cannot wait for itself.
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != this) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the SFU ended by a panic");
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Upstream for Sfu {
+    fn request_key_frame(&self, track: TrackId) {
+        // A wish that is refused by an overloaded thread is wished again by whoever still needs it.
+        let _ = self.command(Command::RequestKeyFrame(track));
+    }
+
+    fn request_bitrate(&self, track: TrackId, bits_per_second: u64) {
+        let _ = self.command(Command::RequestBitrate(track, bits_per_second));
+    }
+}
+
+impl std::fmt::Debug for Sfu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sfu").field("candidates", &self.inner.candidates).finish_non_exhaustive()
+    }
+}

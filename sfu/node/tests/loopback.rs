@@ -1,0 +1,177 @@
+//! The running SFU over loopback UDP with `rtc` peer connections as clients.
+
+#[path = "../../core/src/transport/tests/client.rs"]
+mod client;
+
+/// Where the client finds the words of the core.
+mod model {
+    pub use minamo_sfu_core::model::*;
+}
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use minamo_media::{ChannelId, Codec, ConnectionId, TapEvent, TapSink, TrackId, Upstream};
+use minamo_sfu::{Overloaded, Sfu, SfuConfig, StartError};
+use minamo_sfu_core::model::{CloseReason, Command, Downlink, Extensions, Fingerprint, IceCredentials, Payload, PeerEvent, PeerId, Uplink};
+
+use self::client::{CLIENT_SSRC, Client, PT, Profiles, SERVER_SSRC};
+
+/// Nothing here takes a second; this only ends a test that hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Tap(Mutex<Vec<(ChannelId, ConnectionId, TapEvent)>>);
+
+impl TapSink for Tap {
+    fn push(&self, channel: &ChannelId, publisher: &ConnectionId, event: TapEvent) {
+        self.0.lock().unwrap().push((channel.clone(), publisher.clone(), event));
+    }
+}
+
+impl Tap {
+    fn any(&self, found: impl Fn(&TapEvent) -> bool) -> bool {
+        self.0.lock().unwrap().iter().any(|(_, _, event)| found(event))
+    }
+}
+
+fn start(tap: Arc<Tap>) -> Sfu {
+    let config = SfuConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), public_ips: Vec::new() };
+    Sfu::start(config, tap).unwrap()
+}
+
+/// A client with its socket, driven by hand.
+struct Peer {
+    id: PeerId,
+    client: Client,
+    socket: UdpSocket,
+    server: SocketAddr,
+    events: Receiver<PeerEvent>,
+    seen: Vec<PeerEvent>,
+}
+
+impl Peer {
+    fn join(sfu: &Sfu, id: u64, told: Option<Fingerprint>) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
+        let ice = IceCredentials { ufrag: format!("ufrag{id}"), pwd: format!("password-of-22-characters-{id}") };
+        let server = sfu.candidates()[0];
+        let client = Client::new(Instant::now(), socket.local_addr().unwrap(), server, &ice, sfu.fingerprint(), &Profiles::Default);
+        let (sender, events): (Sender<PeerEvent>, _) = channel();
+        let id = PeerId(id);
+        sfu.add_peer(id, ice, Box::new(move |event| drop(sender.send(event)))).unwrap();
+        sfu.command(Command::SetRemote { peer: id, fingerprint: told.unwrap_or(client.fingerprint) }).unwrap();
+        Self { id, client, socket, server, events, seen: Vec::new() }
+    }
+
+    fn turn(&mut self) {
+        let mut buffer = [0; 2048];
+        if let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
+            self.client.receive(Instant::now(), &buffer[..length]);
+        }
+        for datagram in self.client.poll(Instant::now()) {
+            self.socket.send_to(&datagram, self.server).unwrap();
+        }
+        self.seen.extend(self.events.try_iter());
+    }
+}
+
+fn drive(peers: &mut [Peer], mut done: impl FnMut(&mut [Peer]) -> bool) -> bool {
+    let end = Instant::now() + LIMIT;
+    while Instant::now() < end {
+        peers.iter_mut().for_each(Peer::turn);
+        if done(peers) {
+            return true;
+        }
+    }
+    false
+}
+
+fn connected(peers: &mut [Peer]) -> bool {
+    peers.iter().all(|peer| peer.seen.contains(&PeerEvent::Connected) && peer.client.connected)
+}
+
+const OPUS: Payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None };
+
+fn publish(sfu: &Sfu, peer: PeerId, track: TrackId) {
+    let tap = Some((ChannelId::from("channel"), ConnectionId::from("publisher")));
+    let uplink = Uplink { track, mid: "0".into(), payload: OPUS, extensions: Extensions::default(), ssrc: Some(CLIENT_SSRC), rtx_ssrc: None, tap };
+    sfu.command(Command::AddUplink(peer, uplink)).unwrap();
+}
+
+fn subscribe(sfu: &Sfu, peer: PeerId, track: TrackId) {
+    let downlink = Downlink { track, mid: "0".into(), payload: OPUS, extensions: Extensions::default(), ssrc: SERVER_SSRC, rtx_ssrc: None };
+    sfu.command(Command::AddDownlink(peer, downlink)).unwrap();
+}
+
+#[test]
+fn a_publisher_is_heard_by_a_subscriber_and_by_the_tap() {
+    let tap = Arc::new(Tap::default());
+    let sfu = start(tap.clone());
+    let track = TrackId(7);
+    let mut peers = [Peer::join(&sfu, 1, None), Peer::join(&sfu, 2, None)];
+    publish(&sfu, peers[0].id, track);
+    subscribe(&sfu, peers[1].id, track);
+    assert!(drive(&mut peers, connected), "{:?}", sfu.stats());
+    let mut last = Instant::now();
+    let heard = drive(&mut peers, |peers| {
+        if last.elapsed() > Duration::from_millis(20) {
+            last = Instant::now();
+            peers[0].client.send(last, b"\xF8opus");
+        }
+        let unit = |event: &TapEvent| matches!(event, TapEvent::AccessUnit(of, unit) if *of == track && unit.data == b"\xF8opus"[..]);
+        peers[1].client.received.iter().any(|payload| payload == &b"\xF8opus"[..]) && tap.any(unit)
+    });
+    assert!(heard, "{:?}", sfu.stats());
+    assert!(peers[0].client.received.is_empty(), "a publisher does not hear itself");
+    assert!(sfu.stats().rtp_in > 0 && sfu.stats().rtp_out > 0);
+    sfu.request_key_frame(track);
+
+    sfu.shutdown();
+    assert!(tap.any(|event| *event == TapEvent::PublisherGone { clean: true }));
+    let (channel, publisher, _) = tap.0.lock().unwrap().last().unwrap().clone();
+    assert_eq!((channel.as_str(), publisher.as_str()), ("channel", "publisher"));
+    assert!(drive(&mut peers, |peers| peers.iter().all(|peer| !peer.client.connected)), "close_notify reached both");
+    assert_eq!(sfu.command(Command::RequestKeyFrame(track)), Err(Overloaded));
+    sfu.shutdown();
+}
+
+/// Negative control of the above.
+#[test]
+fn another_certificate_than_the_answers_is_turned_away() {
+    let sfu = start(Arc::default());
+    let mut peers = [Peer::join(&sfu, 1, Some(Fingerprint([1; 32]))), Peer::join(&sfu, 2, None)];
+    let over = drive(&mut peers, |peers| !peers[0].seen.is_empty() && connected(&mut peers[1..]));
+    assert!(over);
+    assert_eq!(peers[0].seen, [PeerEvent::Closed(CloseReason::DtlsFailed)]);
+    assert_eq!(peers[1].seen, [PeerEvent::Connected], "one peer's failure ends one peer");
+    sfu.shutdown();
+}
+
+#[test]
+fn a_panicking_callback_harms_nobody_else() {
+    let sfu = start(Arc::default());
+    let mut bad = Peer::join(&sfu, 1, None);
+    let ice = IceCredentials { ufrag: "ufrag1".into(), pwd: "password-of-22-characters-1".into() };
+    sfu.command(Command::RemovePeer { peer: bad.id, clean: true }).unwrap();
+    sfu.add_peer(bad.id, ice, Box::new(|_| panic!("a bug of the caller, on purpose"))).unwrap();
+    sfu.command(Command::SetRemote { peer: bad.id, fingerprint: bad.client.fingerprint }).unwrap();
+    bad.seen.push(PeerEvent::Connected);
+    let mut peers = [bad, Peer::join(&sfu, 2, None)];
+    assert!(drive(&mut peers, connected));
+    sfu.shutdown();
+}
+
+#[test]
+fn a_port_in_use_is_said_in_plain_words() {
+    let sfu = start(Arc::default());
+    let listen = SocketAddr::from(([127, 0, 0, 1], sfu.local_port()));
+    let error = Sfu::start(SfuConfig { listen, public_ips: Vec::new() }, Arc::new(Tap::default())).unwrap_err();
+    assert!(matches!(error, StartError::Bind { .. }));
+    assert_eq!(error.to_string(), format!("UDP port {} on 127.0.0.1 is already in use", sfu.local_port()));
+    let listen = SocketAddr::from(([203, 0, 113, 1], 9));
+    let error = Sfu::start(SfuConfig { listen, public_ips: Vec::new() }, Arc::new(Tap::default())).unwrap_err();
+    assert_eq!(error.to_string(), "this machine has no address 203.0.113.1 to listen on (UDP port 9)");
+}
