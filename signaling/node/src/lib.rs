@@ -5,9 +5,13 @@
 
 pub mod api;
 mod config;
+mod clock;
+mod connection;
 mod ids;
+mod mailbox;
 mod media_plane;
 mod programmes;
+mod rooms;
 pub mod session;
 mod signaling;
 
@@ -16,4 +20,6 @@ pub use media_plane::{Busy, MediaPlane};
 pub use programmes::{PlaylistPath, Programmes};
 pub use signaling::Signaling;
 mod summary;
+#[cfg(test)]
+mod tests;
 pub use summary::ConnectionSummary;

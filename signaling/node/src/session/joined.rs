@@ -159,6 +159,7 @@ impl Joined {
                     CloseReason::IceTimeout => "ICE-TIMEOUT",
                     CloseReason::DtlsFailed => "DTLS-FAILED",
                     CloseReason::DtlsClosed => "DTLS-CLOSED",
+                    CloseReason::Refused => "SERVER-OVERLOADED",
                 }))
             }
         }

@@ -9,8 +9,6 @@ mod joined;
 mod negotiation;
 mod random;
 mod slot;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,0 +1,235 @@
+//! The room of one channel: membership, tracks, notifications.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use minamo_catalog::Channel;
+use minamo_media::{ChannelId, ConnectionId, TrackId};
+use minamo_sfu_core::room::{self, Room};
+use minamo_signaling_proto::sora::{
+    Connect, ConnectionEvent, Counters, EventType, Notify, Present, Role, ServerMessage,
+};
+
+use crate::mailbox::Mailbox;
+use crate::session::{Closing, Published, Reason};
+use crate::{ConnectionSummary, clock, ids};
+
+/// Somebody at the door.
+pub(crate) struct Newcomer {
+    pub connection: ConnectionId,
+    pub role: Role,
+    pub client_id: Option<String>,
+    pub bundle_id: Option<String>,
+    pub authn_metadata: Option<serde_json::Value>,
+    pub audio: bool,
+    pub video: bool,
+    pub mailbox: Arc<Mailbox>,
+}
+
+impl Newcomer {
+    pub(crate) fn new(connection: ConnectionId, connect: &Connect, mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            connection,
+            role: connect.role,
+            client_id: connect.client_id.clone(),
+            bundle_id: connect.bundle_id.clone(),
+            authn_metadata: connect.signaling_notify_metadata.clone(),
+            audio: connect.audio.is_some(),
+            video: connect.video.is_some(),
+            mailbox,
+        }
+    }
+}
+
+struct Member {
+    role: Role,
+    present: Present,
+    audio: bool,
+    video: bool,
+    created_timestamp: String,
+    /// Media is up: it counts, is told of others, and others know of it.
+    live: bool,
+    minutes: u64,
+    mailbox: Arc<Mailbox>,
+}
+
+pub(super) struct ChannelRoom {
+    channel: ChannelId,
+    session_id: String,
+    single: bool,
+    room: Room,
+    members: BTreeMap<ConnectionId, Member>,
+    /// Codec parameters of the tracks in the room.
+    fmtp: HashMap<TrackId, Arc<str>>,
+}
+
+impl ChannelRoom {
+    pub(super) fn new(channel: &Channel) -> Self {
+        Self {
+            channel: channel.id.clone(),
+            session_id: ids::fresh(),
+            single: !channel.kind.is_multistream(),
+            room: Room::new(),
+            members: BTreeMap::new(),
+            fmtp: HashMap::new(),
+        }
+    }
+
+    pub(super) fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(super) fn join(&mut self, newcomer: Newcomer, connections_max: usize) -> Result<(), Reason> {
+        if self.members.len() >= connections_max {
+            return Err(Reason("TOO-MANY-CONNECTIONS"));
+        }
+        if self.single && newcomer.role.sends() && self.members.values().any(|member| member.role.sends()) {
+            return Err(Reason("PUBLISHER-ALREADY-CONNECTED"));
+        }
+        let Newcomer { connection, role, client_id, bundle_id, authn_metadata, audio, video, mailbox } = newcomer;
+        let joined = self.room.join(connection.clone(), room_role(role), bundle_id.clone());
+        joined.map_err(|_| Reason("INTERNAL-ERROR"))?;
+        let present = Present {
+            client_id: client_id.unwrap_or_else(|| connection.to_string()),
+            bundle_id: bundle_id.unwrap_or_else(|| connection.to_string()),
+            connection_id: connection.to_string(),
+            authn_metadata,
+        };
+        let created_timestamp = clock::now();
+        let member = Member { role, present, audio, video, created_timestamp, live: false, minutes: 0, mailbox };
+        self.members.insert(connection, member);
+        Ok(())
+    }
+
+    pub(super) fn wanted(&self, connection: &ConnectionId) -> Vec<Published> {
+        let published = |info: minamo_media::TrackInfo| {
+            let fmtp = self.fmtp.get(&info.track).cloned().unwrap_or_else(|| "".into());
+            Published { info, fmtp }
+        };
+        self.room.wanted(connection).into_iter().map(published).collect()
+    }
+
+    pub(super) fn publish(&mut self, connection: &ConnectionId, tracks: Vec<Published>) {
+        for info in self.room.tracks(connection) {
+            self.fmtp.remove(&info.track);
+        }
+        let infos = tracks.iter().map(|published| published.info.clone()).collect();
+        if let Err(error) = self.room.publish(connection, infos) {
+            tracing::warn!(%connection, %error, "tracks are not published");
+            return;
+        }
+        self.fmtp.extend(tracks.into_iter().map(|published| (published.info.track, published.fmtp)));
+        self.tell_receivers();
+    }
+
+    fn tell_receivers(&self) {
+        for receiver in self.room.receivers() {
+            if let Some(member) = self.members.get(&receiver) {
+                member.mailbox.room_changed();
+            }
+        }
+    }
+
+    pub(super) fn leave(&mut self, connection: &ConnectionId) {
+        let Some(member) = self.members.remove(connection) else { return };
+        let tracks = self.room.unpublish(connection);
+        self.room.leave(connection);
+        for info in &tracks {
+            self.fmtp.remove(&info.track);
+        }
+        if !tracks.is_empty() {
+            self.tell_receivers();
+        }
+        if member.live {
+            self.broadcast(&member, EventType::ConnectionDestroyed);
+        }
+    }
+
+    pub(super) fn created(&mut self, connection: &ConnectionId) {
+        let Some(member) = self.members.get_mut(connection) else { return };
+        member.live = true;
+        let Some(member) = self.members.get(connection) else { return };
+        let others = self.audience(&member.present).filter(|other| other.present.connection_id != member.present.connection_id);
+        let data = others.map(|other| other.present.clone()).collect();
+        let own = Notify { data: Some(data), ..self.notify(member, EventType::ConnectionCreated) };
+        member.mailbox.notice(ServerMessage::Notify(Box::new(own)).to_text().into());
+        self.broadcast(member, EventType::ConnectionCreated);
+    }
+
+    pub(super) fn updated(&mut self, connection: &ConnectionId, minutes: u64) {
+        let Some(member) = self.members.get_mut(connection) else { return };
+        member.minutes = minutes;
+        let Some(member) = self.members.get(connection) else { return };
+        let text = self.text(member, EventType::ConnectionUpdated);
+        member.mailbox.notice(text);
+        self.broadcast(member, EventType::ConnectionUpdated);
+    }
+
+    /// To everybody who is live, except itself and its bundle.
+    fn broadcast(&self, about: &Member, event_type: EventType) {
+        let text = self.text(about, event_type);
+        for other in self.audience(&about.present) {
+            if other.present.connection_id != about.present.connection_id {
+                other.mailbox.notice(text.clone());
+            }
+        }
+    }
+
+    fn audience<'a>(&'a self, about: &'a Present) -> impl Iterator<Item = &'a Member> {
+        let hears = |member: &&Member| member.live && member.present.bundle_id != about.bundle_id;
+        self.members.values().filter(hears)
+    }
+
+    fn text(&self, about: &Member, event_type: EventType) -> Utf8Bytes {
+        ServerMessage::Notify(Box::new(self.notify(about, event_type))).to_text().into()
+    }
+
+    fn notify(&self, about: &Member, event_type: EventType) -> Notify {
+        let mut counters = Counters::default();
+        self.members.values().filter(|member| member.live).for_each(|member| counters.count(member.role));
+        let event = ConnectionEvent {
+            channel_id: self.channel.to_string(),
+            role: about.role,
+            who: about.present.clone(),
+            audio: about.audio,
+            video: about.video,
+            minutes: about.minutes,
+            turn_transport_type: "udp",
+            counters,
+        };
+        Notify { event_type, timestamp: clock::now(), session_id: self.session_id.clone(), event, data: None }
+    }
+
+    pub(super) fn close_all(&self, closing: Closing) {
+        self.members.values().for_each(|member| member.mailbox.close(closing));
+    }
+
+    pub(super) fn connections(&self) -> Vec<ConnectionSummary> {
+        let summary = |(connection, member): (&ConnectionId, &Member)| ConnectionSummary {
+            channel_id: self.channel.clone(),
+            connection_id: connection.clone(),
+            client_id: member.present.client_id.clone(),
+            bundle_id: member.present.bundle_id.clone(),
+            session_id: self.session_id.clone(),
+            role: member.role,
+            created_timestamp: member.created_timestamp.clone(),
+            audio: member.audio,
+            video: member.video,
+            connected: member.live,
+        };
+        self.members.iter().map(summary).collect()
+    }
+}
+
+fn room_role(role: Role) -> room::Role {
+    match role {
+        Role::SendRecv => room::Role::SendRecv,
+        Role::SendOnly => room::Role::SendOnly,
+        Role::RecvOnly => room::Role::RecvOnly,
+    }
+}

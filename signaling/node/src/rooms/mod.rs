@@ -1,0 +1,136 @@
+//! Who is in which channel now. One lock over all of it: nothing here waits, and only joins, leaves and publications come by.
+
+mod channel_room;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use minamo_catalog::Channel;
+use minamo_media::{ChannelId, ConnectionId};
+use tokio::sync::Notify;
+
+use crate::ConnectionSummary;
+use crate::session::{Closing, Published, Reason};
+use channel_room::ChannelRoom;
+pub(crate) use channel_room::Newcomer;
+
+/// Why nobody was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinError {
+    /// Tell the client.
+    Refused(Reason),
+    /// A channel was closed since the caller looked into the catalog: look again.
+    Stale,
+}
+
+/// A room was joined.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub session_id: String,
+    pub wanted: Vec<Published>,
+}
+
+#[derive(Default)]
+struct State {
+    /// A room exists while somebody is in it.
+    rooms: HashMap<ChannelId, ChannelRoom>,
+    /// Grows with every channel that is closed.
+    closed: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Rooms {
+    state: Mutex<State>,
+    /// Somebody has left.
+    left: Notify,
+}
+
+impl Rooms {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, channel: &ChannelId, act: impl FnOnce(&mut ChannelRoom) -> T) -> Option<T> {
+        self.state().rooms.get_mut(channel).map(act)
+    }
+
+    /// To be taken before the catalog is asked, and handed to [`Rooms::join`] with what it said.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.state().closed
+    }
+
+    pub(crate) fn join(
+        &self,
+        epoch: u64,
+        channel: &Channel,
+        newcomer: Newcomer,
+        connections_max: usize,
+    ) -> Result<Joined, JoinError> {
+        let mut state = self.state();
+        if state.closed != epoch {
+            return Err(JoinError::Stale);
+        }
+        let room = state.rooms.entry(channel.id.clone()).or_insert_with(|| ChannelRoom::new(channel));
+        let connection = newcomer.connection.clone();
+        let joined = room.join(newcomer, connections_max).map_err(JoinError::Refused);
+        let answer = joined.map(|()| Joined { session_id: room.session_id().to_owned(), wanted: room.wanted(&connection) });
+        state.rooms.retain(|_, room| !room.is_empty());
+        answer
+    }
+
+    pub(crate) fn created(&self, channel: &ChannelId, connection: &ConnectionId) {
+        self.with(channel, |room| room.created(connection));
+    }
+
+    pub(crate) fn updated(&self, channel: &ChannelId, connection: &ConnectionId, minutes: u64) {
+        self.with(channel, |room| room.updated(connection, minutes));
+    }
+
+    pub(crate) fn publish(&self, channel: &ChannelId, connection: &ConnectionId, tracks: Vec<Published>) {
+        self.with(channel, |room| room.publish(connection, tracks));
+    }
+
+    pub(crate) fn wanted(&self, channel: &ChannelId, connection: &ConnectionId) -> Vec<Published> {
+        self.with(channel, |room| room.wanted(connection)).unwrap_or_default()
+    }
+
+    pub(crate) fn leave(&self, channel: &ChannelId, connection: &ConnectionId) {
+        let mut state = self.state();
+        if let Some(room) = state.rooms.get_mut(channel) {
+            room.leave(connection);
+            if room.is_empty() {
+                state.rooms.remove(channel);
+            }
+        }
+        drop(state);
+        self.left.notify_waiters();
+    }
+
+    pub(crate) fn connections(&self, channel: &ChannelId) -> Vec<ConnectionSummary> {
+        self.with(channel, |room| room.connections()).unwrap_or_default()
+    }
+
+    /// Tells everybody in the channel to go and waits until they have, at most so long.
+    pub(crate) async fn close(&self, channel: &ChannelId, closing: Closing, wait: Duration) {
+        {
+            let mut state = self.state();
+            state.closed += 1;
+            if let Some(room) = state.rooms.get(channel) {
+                room.close_all(closing);
+            }
+        }
+        let emptied = async {
+            loop {
+                let left = self.left.notified();
+                if !self.state().rooms.contains_key(channel) {
+                    return;
+                }
+                left.await;
+            }
+        };
+        if tokio::time::timeout(wait, emptied).await.is_err() {
+            tracing::warn!(%channel, "not everybody has left a closed channel in time");
+        }
+    }
+}
