@@ -9,7 +9,15 @@ export interface Devices {
 }
 
 /** Why a device could not be had, in words for people. */
-export class CaptureError extends Error {}
+export class CaptureError extends Error {
+  constructor(
+    message: string,
+    /** The person or the browser's settings said no: asking again, or for less, would only annoy. */
+    readonly denied = false,
+  ) {
+    super(message);
+  }
+}
 
 export async function openCamera(deviceId: string, quality: Quality): Promise<MediaStreamTrack> {
   const stream = await media("camera", { video: cameraConstraints(deviceId, quality) });
@@ -106,7 +114,7 @@ function explain(what: string, error: unknown): CaptureError {
   const name = error instanceof DOMException ? error.name : "";
   switch (name) {
     case "NotAllowedError":
-      return new CaptureError(`This page may not use the ${what}. Allow it beside the address bar, then try again.`);
+      return new CaptureError(`This page may not use the ${what}. Allow it beside the address bar, then try again.`, true);
     case "NotFoundError":
       return new CaptureError(`No ${what} was found. Connect one, or choose “Off”.`);
     case "NotReadableError":

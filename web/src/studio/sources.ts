@@ -64,7 +64,7 @@ export class Sources {
       await this.#setSound(microphone);
       return true;
     } catch (error) {
-      if (error instanceof CaptureError) return false;
+      if (error instanceof CaptureError && !error.denied) return false;
       throw error;
     }
   }

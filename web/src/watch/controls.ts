@@ -51,9 +51,7 @@ function renderControls(video: HTMLVideoElement): void {
 
 function renderEdge(player: Player): void {
   const { latency, isBehind: behind } = player;
-  const edge = byId<HTMLButtonElement>("edge");
-  edge.toggleAttribute("data-behind", behind);
-  edge.ariaLabel = behind ? "Go to live" : "Live";
+  byId("edge").toggleAttribute("data-behind", behind);
   const text = latency === null ? "Live" : behind ? `Go to live · ${latency.toFixed(0)} s behind` : `Live · ${latency.toFixed(1)} s`;
   setText(byId("latency"), text);
 }

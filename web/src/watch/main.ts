@@ -5,6 +5,7 @@ import { byId, setText } from "../ui/dom.js";
 import { exposeForTests } from "../ui/test-hook.js";
 import { startPlaying, wireControls } from "./controls.js";
 
+/** What each state is called, and what the stage says instead of a picture. */
 const WORDS: Record<PlayerState, { state: string; title: string; text: string } | null> = {
   idle: null,
   loading: { state: "Loading", title: "Loading", text: "" },
@@ -27,6 +28,8 @@ function render(): void {
   const chip = byId("state");
   chip.dataset.state = state;
   setText(chip, words?.state ?? "");
+  // Otherwise the message says it to the eye, and the chip only to the ear.
+  chip.classList.toggle("visually-hidden", state !== "live");
   const message = byId("message");
   message.hidden = state === "live";
   message.classList.toggle("waiting", state === "loading" || state === "offline" || state === "error");
