@@ -6,12 +6,16 @@ import { forgetToken } from "./token.js";
 /** What stands in the way of going live, in words for people. */
 export class NotReady extends Error {}
 
+/** Before anybody is asked for a camera in vain. */
+export function requireAccess({ channelId, token }: Model): void {
+  if (channelId === null && token === null) throw new NotReady("Enter the access token first: it lets you create a channel.");
+}
+
 /** The channel to publish into: the one at hand, or a new one. */
 export async function ensureChannel(model: Model): Promise<string> {
   if (model.channelId !== null) return model.channelId;
-  if (model.token === null) throw new NotReady("An access token is needed to create a channel.");
   try {
-    const created = await createChannel({ origin: location.origin, token: model.token }, [hlsSpec(model.quality)]);
+    const created = await createChannel({ origin: location.origin, token: model.token ?? "" }, [hlsSpec(model.quality)]);
     model.channelId = created.channelId;
     model.playlistUrl = created.playlistUrl;
     return created.channelId;

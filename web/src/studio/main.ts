@@ -2,7 +2,7 @@ import { ApiError, PublishError, type Publisher } from "@minamo/sdk";
 import { wireCopyButtons } from "../ui/copy.js";
 import { byId } from "../ui/dom.js";
 import { exposeForTests } from "../ui/test-hook.js";
-import { NotReady, ensureChannel, publisherFor } from "./broadcast.js";
+import { NotReady, ensureChannel, publisherFor, requireAccess } from "./broadcast.js";
 import { CaptureError, type PictureKind, canShareScreen, isPermitted, listDevices } from "./capture.js";
 import { LevelMeter } from "./meter.js";
 import { initialModel, isOnAir } from "./model.js";
@@ -52,6 +52,7 @@ async function act(run: () => Promise<void>): Promise<void> {
 }
 
 async function goLive(): Promise<void> {
+  requireAccess(model);
   await sources.openWanted().catch((error: unknown) => {
     // With one of the two we can go on air, and say what is missing.
     if (model.picture === null && model.sound === null) throw error;

@@ -38,6 +38,7 @@ function render(): void {
   byId("controls").hidden = state !== "live";
   byId("spinner").hidden = !(state === "live" && player.stalled && !video.paused);
   if (state !== "live") byId("sound").hidden = true;
+  byId("about").hidden = state === "unknown";
   document.title = state === "live" ? "Live · Minamo" : `${words?.state ?? "Watch"} · Minamo`;
 }
 
@@ -57,7 +58,6 @@ if (channelId !== null) {
   byId<HTMLInputElement>("watch-url").value = watchUrl(origin, channelId);
   byId<HTMLInputElement>("hls-url").value = playlistUrl(origin, channelId);
 }
-byId("about").hidden = channelId === null;
 wireCopyButtons();
 wireControls(video, player);
 render();
