@@ -355,7 +355,7 @@ fn render(snapshot: &Snapshot, wake: bool) {
         if let Response::Ready(body) = snapshot.respond(&Directives { skip, ..Directives::default() })
             && wake
         {
-            body.gzip();
+            let _ = body.gzip();
         }
     }
 }

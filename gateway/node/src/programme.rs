@@ -17,6 +17,8 @@ use crate::telemetry::{self, LiveProgramme};
 const VIDEO_GRACE: Duration = Duration::from_secs(10);
 /// A first key frame is asked for again after this.
 const WISH_AGAIN: Duration = Duration::from_millis(400);
+/// The same when the publisher has not answered for its whole grace.
+const WISH_SELDOM: Duration = Duration::from_secs(3);
 /// How often the live latency is measured, and how long an idle programme is left alone at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -96,6 +98,8 @@ impl Programme {
                 self.publishers.remove_track(publisher, track);
                 if let Some(assembly) = self.owned_by(publisher) {
                     assembly.remove_track(track);
+                    // Another track of that kind takes its place.
+                    self.adopt_owner(now, around);
                 }
             }
             TapEvent::SenderReport(track, report) => {
@@ -149,6 +153,10 @@ impl Programme {
             Phase::Waiting { .. } | Phase::Live => {}
         }
         self.look_at = Some(now);
+        self.adopt_owner(now, around);
+    }
+
+    fn adopt_owner(&mut self, now: Instant, around: &Surroundings) {
         let (Some(owner), Some(assembly)) = (self.publishers.owner(), &mut self.assembly) else { return };
         if let Err(failure) = assembly.set_publisher(owner, around) {
             self.failed(now, around, &failure);
@@ -272,7 +280,8 @@ impl Programme {
                 if let Some(track) = self.publishers.owner().and_then(|owner| owner.track(Kind::Video)) {
                     around.wish_key_frame(track.track);
                 }
-                self.phase = Phase::Waiting { since, wish_at: now + WISH_AGAIN };
+                let pause = if now.saturating_duration_since(since) < VIDEO_GRACE { WISH_AGAIN } else { WISH_SELDOM };
+                self.phase = Phase::Waiting { since, wish_at: now + pause };
             }
             Phase::Away { until } if now >= until => self.end(now, around),
             Phase::Ended { until } if now >= until => {

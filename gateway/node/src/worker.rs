@@ -136,7 +136,7 @@ impl Worker {
     fn take(&mut self, job: Job) {
         let now = self.clock.now();
         match job {
-            Job::Tap(key, publisher, event) => self.tap(now, key, &publisher, event),
+            Job::Tap(key, publisher, event) => self.tap(now, &key, &publisher, event),
             Job::Deleted(channel) => self.programmes.retain(|key, _| key.channel != channel),
             Job::Shutdown(done) => {
                 self.closing = true;
@@ -151,11 +151,11 @@ impl Worker {
         }
     }
 
-    fn tap(&mut self, now: Instant, key: ProgrammeKey, publisher: &ConnectionId, event: TapEvent) {
+    fn tap(&mut self, now: Instant, key: &ProgrammeKey, publisher: &ConnectionId, event: TapEvent) {
         if self.closing {
             return telemetry::tap_dropped("closing");
         }
-        if !self.programmes.contains_key(&key) {
+        if !self.programmes.contains_key(key) {
             let Some(settings) = self.surroundings.origin.settings(&key.channel) else {
                 return telemetry::tap_dropped("channel_not_open");
             };
@@ -167,7 +167,7 @@ impl Worker {
             }
             self.programmes.insert(key.clone(), Programme::new(key.clone(), settings));
         }
-        let Some(programme) = self.programmes.get_mut(&key) else { return };
+        let Some(programme) = self.programmes.get_mut(key) else { return };
         let unix = self.clock.unix();
         let surroundings = &self.surroundings;
         let done = catch_unwind(AssertUnwindSafe(|| {
@@ -177,7 +177,7 @@ impl Worker {
         match done {
             Ok(Some(timer)) => self.next_timer = self.next_timer.min(timer.max(self.looked_at + BREATH)),
             Ok(None) => {}
-            Err(_) => self.lost(&key),
+            Err(_) => self.lost(key),
         }
     }
 

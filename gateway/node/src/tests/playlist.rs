@@ -52,6 +52,29 @@ async fn parts_join_to_segments_of_sane_boxes() {
     }
 }
 
+/// The 64-bit baseMediaDecodeTime of the first fragment (ISO/IEC 14496-12 §8.8.12).
+fn decode_time(part: &[u8]) -> u64 {
+    let at = part.windows(4).position(|name| name == b"tfdt").unwrap();
+    assert_eq!(part[at + 4], 1, "64 bit");
+    u64::from_be_bytes(part[at + 8..at + 16].try_into().unwrap())
+}
+
+#[tokio::test]
+async fn sound_and_pictures_of_a_segment_begin_together_and_are_dated_alike() {
+    let theatre = Theatre::new();
+    let mut source = Source::new("P", 1, true, true);
+    theatre.join(&source);
+    theatre.run_secs(&mut source, 9).await;
+    let (video, audio) = (theatre.playlist("video").await, theatre.playlist("audio").await);
+    let dates = |text: &str| text.lines().filter(|line| line.contains("PROGRAM-DATE-TIME")).count();
+    assert!(dates(&video) >= 1 && dates(&audio) >= 1);
+    for (v, a) in segments(&video).iter().zip(segments(&audio)) {
+        let v = decode_time(&theatre.get(&format!("/hls/c/{v}")).await.body) as f64 / 90_000.0;
+        let a = decode_time(&theatre.get(&format!("/hls/c/{a}")).await.body) as f64 / 48_000.0;
+        assert!((v - a).abs() < 0.04, "{v} {a}");
+    }
+}
+
 #[test]
 fn boxes_that_do_not_add_up_are_noticed() {
     let mut data = vec![0, 0, 0, 9, b'm', b'o', b'o', b'f', 1, 0, 0, 0, 8, b'm', b'd', b'a', b't'];
