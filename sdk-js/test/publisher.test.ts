@@ -118,9 +118,9 @@ describe("refusals", () => {
     const { it: publishing, socket, clock } = publisher();
     publishing.start();
     socket().open();
-    socket().serverCloses(4490, "UNKNOWN-CHANNEL");
+    socket().serverCloses(4490, "CHANNEL-NOT-FOUND");
     expect(publishing.state).toBe("failed");
-    expect(publishing.error).toMatchObject({ code: "refused", reason: "UNKNOWN-CHANNEL" });
+    expect(publishing.error).toMatchObject({ code: "refused", reason: "CHANNEL-NOT-FOUND" });
     expect(publishing.error?.message).toBe("This channel does not exist, or it was deleted.");
     expect(clock.pending).toBe(0);
   });
@@ -144,10 +144,10 @@ describe("refusals", () => {
     const { it: publishing, socket, clock } = await live();
     socket().serverCloses(1006);
     await clock.advance(1_000);
-    socket().serverCloses(4490, "ALREADY-PUBLISHING");
+    socket().serverCloses(4490, "PUBLISHER-ALREADY-CONNECTED");
     expect(publishing.state).toBe("reconnecting");
     await clock.advance(2_000);
-    socket().serverCloses(4490, "UNKNOWN-CHANNEL");
+    socket().serverCloses(4490, "CHANNEL-NOT-FOUND");
     expect(publishing.state).toBe("failed");
   });
 });

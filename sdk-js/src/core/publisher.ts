@@ -41,8 +41,11 @@ export interface PublisherOptions {
 
 /** Attempts before the first success. Later there is no limit: whoever was live wants to be live again. */
 export const FIRST_ATTEMPTS_MAX = 3;
-/** A refusal after having been live may only mean that the server still holds the lost connection. */
-export const REFUSED_ATTEMPTS_MAX = 8;
+/**
+ * A refusal after having been live may only mean that the server still holds the lost connection. These are about 1½ minutes: more
+ * than a server takes to notice a silent one.
+ */
+export const REFUSED_ATTEMPTS_MAX = 12;
 export const REDIRECTS_MAX = 3;
 export const STATS_INTERVAL_MS = 1_000;
 /** Live for this long, and the next loss starts again with short waits. */

@@ -1,11 +1,12 @@
-const UNKNOWN_CHANNEL = "This channel does not exist, or it was deleted.";
 const NO_MEDIA = "Sound and picture did not reach the server. A firewall may be blocking UDP.";
 
 /** Close reasons of signaling in words for people. Webhooks may send reasons of their own: those are passed on. */
 const WORDS: Record<string, string> = {
-  "UNKNOWN-CHANNEL": UNKNOWN_CHANNEL,
-  "CHANNEL-NOT-FOUND": UNKNOWN_CHANNEL,
+  "CHANNEL-NOT-FOUND": "This channel does not exist, or it was deleted.",
   "INVALID-CHANNEL-ID": "This is not a channel id.",
+  "PUBLISHER-ALREADY-CONNECTED": "Somebody is broadcasting into this channel already.",
+  "TOO-MANY-CONNECTIONS": "This channel is full.",
+  "SERVER-OVERLOADED": "The server has no room for another broadcast now.",
   "ICE-TIMEOUT": NO_MEDIA,
   "MEDIA-TIMEOUT": NO_MEDIA,
   "DTLS-FAILED": "The encrypted media connection could not be made.",
@@ -21,7 +22,7 @@ export function describeReason(reason: string): string {
   return WORDS[reason] ?? `The server closed the connection: ${reason}`;
 }
 
-const FINAL = new Set(["UNKNOWN-CHANNEL", "CHANNEL-NOT-FOUND", "INVALID-CHANNEL-ID", "MEDIA-REJECTED"]);
+const FINAL = new Set(["CHANNEL-NOT-FOUND", "INVALID-CHANNEL-ID", "MEDIA-REJECTED"]);
 
 /** Whether asking again cannot help. */
 export function isFinalRefusal(reason: string): boolean {
