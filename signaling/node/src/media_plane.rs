@@ -29,3 +29,21 @@ pub trait MediaPlane: Send + Sync {
     /// [`Busy`]; nothing has happened then.
     fn command(&self, command: Command) -> Result<(), Busy>;
 }
+
+impl MediaPlane for minamo_sfu::Sfu {
+    fn candidates(&self) -> Vec<SocketAddr> {
+        self.candidates().to_vec()
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint()
+    }
+
+    fn add_peer(&self, peer: PeerId, ice: IceCredentials, on_event: OnPeerEvent) -> Result<(), Busy> {
+        self.add_peer(peer, ice, on_event).map_err(|_| Busy)
+    }
+
+    fn command(&self, command: Command) -> Result<(), Busy> {
+        self.command(command).map_err(|_| Busy)
+    }
+}

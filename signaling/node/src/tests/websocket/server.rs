@@ -1,0 +1,124 @@
+//! A server on a free port.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use minamo_catalog::{Catalog, Channel, ChannelKind};
+use minamo_media::ChannelId;
+use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
+use serde_json::json;
+
+use crate::media_plane::{Busy, MediaPlane, OnPeerEvent};
+use crate::{PlaylistPath, Programmes, Signaling, SignalingConfig};
+
+/// Says `Connected` as soon as the answer is there, and remembers what it was told.
+#[derive(Default)]
+pub(super) struct FakeSfu {
+    peers: Mutex<HashMap<PeerId, OnPeerEvent>>,
+    pub commands: Mutex<Vec<Command>>,
+    pub busy: AtomicBool,
+}
+
+impl MediaPlane for Arc<FakeSfu> {
+    fn candidates(&self) -> Vec<SocketAddr> {
+        vec!["127.0.0.1:9".parse().unwrap()]
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint([9; 32])
+    }
+
+    fn add_peer(&self, peer: PeerId, _: IceCredentials, on_event: OnPeerEvent) -> Result<(), Busy> {
+        if self.busy.load(Ordering::Relaxed) {
+            return Err(Busy);
+        }
+        self.peers.lock().unwrap().insert(peer, on_event);
+        Ok(())
+    }
+
+    fn command(&self, command: Command) -> Result<(), Busy> {
+        match &command {
+            Command::SetRemote { peer, .. } => (self.peers.lock().unwrap()[peer])(PeerEvent::Connected),
+            Command::RemovePeer { peer, .. } => drop(self.peers.lock().unwrap().remove(peer)),
+            _ => {}
+        }
+        self.commands.lock().unwrap().push(command);
+        Ok(())
+    }
+}
+
+impl FakeSfu {
+    pub(super) fn peers(&self) -> usize {
+        self.peers.lock().unwrap().len()
+    }
+
+    /// `clean` of every removal so far.
+    pub(super) fn removals(&self) -> Vec<bool> {
+        let clean = |command: &Command| match command {
+            Command::RemovePeer { clean, .. } => Some(*clean),
+            _ => None,
+        };
+        self.commands.lock().unwrap().iter().filter_map(clean).collect()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct FakeProgrammes {
+    pub opened: Mutex<Vec<ChannelId>>,
+}
+
+impl Programmes for FakeProgrammes {
+    fn open(&self, channel: &Channel) {
+        self.opened.lock().unwrap().push(channel.id.clone());
+    }
+
+    fn delete(&self, _: &ChannelId) {}
+
+    fn playlists(&self, _: &ChannelId) -> Vec<PlaylistPath> {
+        Vec::new()
+    }
+}
+
+pub(super) struct Server {
+    address: SocketAddr,
+    pub signaling: Signaling,
+    pub sfu: Arc<FakeSfu>,
+    pub programmes: Arc<FakeProgrammes>,
+    pub catalog: Catalog,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// With the channels `single`, `room` and `hls-room`.
+    pub(super) async fn start(config: SignalingConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open_in(folder.path()).await.unwrap();
+        let kinds = [("single", ChannelKind::Single), ("room", ChannelKind::Multistream), ("hls-room", ChannelKind::MultistreamWithHls)];
+        for (id, kind) in kinds {
+            catalog.create_channel_with_id(id.into(), kind, json!({})).await.unwrap();
+        }
+        let (sfu, programmes) = (Arc::<FakeSfu>::default(), Arc::<FakeProgrammes>::default());
+        let signaling = Signaling::new(sfu.clone(), catalog.clone(), programmes.clone(), config);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = signaling.router();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, signaling, sfu, programmes, catalog, _folder: folder }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("ws://{}/signaling", self.address)
+    }
+
+    /// Waits for what must come to be.
+    pub(super) async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        let wait = async {
+            while !holds(self) {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(super::PATIENCE, wait).await.expect("it never came to be");
+    }
+}
