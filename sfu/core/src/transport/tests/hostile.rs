@@ -11,7 +11,7 @@ use super::link::{Link, Told};
 use crate::transport::Route;
 
 fn connected() -> Link {
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     assert!(link.connect());
     link.client.send(link.now, b"one");
     assert!(link.run_until(Duration::from_secs(1), |link| link.rtp().len() == 1));
@@ -88,10 +88,10 @@ fn media_from_an_unknown_address_is_dropped() {
 
 #[test]
 fn dtls_from_a_route_without_a_check_is_not_answered() {
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     link.run_until(Duration::from_secs(2), |link| link.arrived.iter().any(|datagram| datagram[0] == 22));
     let hello = link.arrived.iter().find(|datagram| datagram[0] == 22).unwrap().clone();
-    let mut fresh = Link::new(&Profiles::Default, Told::Right);
+    let mut fresh = Link::new(&Profiles::Default, &Told::Right);
     fresh.inject(&hello);
     assert!(fresh.server.poll_transmit().is_none());
     assert_eq!(fresh.server.counters().unknown_route, 1);
@@ -144,7 +144,7 @@ proptest! {
     /// Mutations of what a real client sends reach deeper than random bytes.
     #[test]
     fn no_mutated_handshake_panics(at in 0usize..1500, value: u8, which in 0usize..12) {
-        let mut link = Link::new(&Profiles::Default, Told::Right);
+        let mut link = Link::new(&Profiles::Default, &Told::Right);
         let mut count = 0;
         link.to_server = Box::new(|_| false);
         for _ in 0..40 {

@@ -35,7 +35,7 @@ pub(super) fn credentials() -> IceCredentials {
 
 impl Link {
     /// Both ends know the right things of each other, except that the server is told `fingerprint` when given.
-    pub(super) fn new(profiles: &Profiles, told: Told) -> Self {
+    pub(super) fn new(profiles: &Profiles, told: &Told) -> Self {
         // The one reading of the clock: all else is virtual.
         #[allow(clippy::disallowed_methods)]
         let now = Instant::now();

@@ -34,7 +34,7 @@ fn a_transport_can_be_moved_to_a_thread() {
 }
 
 fn media_flows_both_ways(profiles: &Profiles) -> usize {
-    let mut link = Link::new(profiles, Told::Right);
+    let mut link = Link::new(profiles, &Told::Right);
     assert!(link.connect(), "{:?}", link.server.counters());
     link.client.send(link.now, b"up");
     link.server.send_rtp(&rtp_packet(1, b"down"));
@@ -64,7 +64,7 @@ fn a_client_without_gcm_gets_cm80() {
 
 #[test]
 fn rtcp_passes_both_ways() {
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     assert!(link.connect());
     link.server.send_rtp(&rtp_packet(1, b"down"));
     link.run(Duration::from_millis(100));
@@ -81,7 +81,7 @@ fn rtcp_passes_both_ways() {
 
 #[test]
 fn the_data_channel_association_comes_up() {
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     assert!(link.connect());
     assert!(link.run_until(Duration::from_secs(5), |link| link.client.sctp_is_up()));
 }
@@ -89,7 +89,7 @@ fn the_data_channel_association_comes_up() {
 /// Negative control of all that connects.
 #[test]
 fn a_wrong_fingerprint_never_connects() {
-    let mut link = Link::new(&Profiles::Default, Told::Wrong);
+    let mut link = Link::new(&Profiles::Default, &Told::Wrong);
     link.run(Duration::from_secs(5));
     assert!(!link.is_connected());
     assert_eq!(link.closed(), Some(CloseReason::DtlsFailed));
@@ -100,7 +100,7 @@ fn a_wrong_fingerprint_never_connects() {
 
 #[test]
 fn the_answer_may_come_after_dtls() {
-    let mut link = Link::new(&Profiles::Default, Told::Nothing);
+    let mut link = Link::new(&Profiles::Default, &Told::Nothing);
     link.run_until(Duration::from_secs(5), |link| link.client.connected);
     link.client.send(link.now, b"too early");
     link.run(Duration::from_secs(1));
@@ -120,7 +120,7 @@ fn sctp_before(link: &Link) -> u64 {
 
 #[test]
 fn a_late_answer_with_a_wrong_fingerprint_ends_it() {
-    let mut link = Link::new(&Profiles::Default, Told::Nothing);
+    let mut link = Link::new(&Profiles::Default, &Told::Nothing);
     link.run_until(Duration::from_secs(5), |link| link.client.connected);
     link.server.set_remote_fingerprint(Fingerprint([7; 32]));
     link.run(Duration::from_secs(1));
@@ -132,7 +132,7 @@ fn a_late_answer_with_a_wrong_fingerprint_ends_it() {
 fn any_lost_handshake_datagram_recovers() {
     for lost in 0..8 {
         for outbound in [false, true] {
-            let mut link = Link::new(&Profiles::Default, Told::Right);
+            let mut link = Link::new(&Profiles::Default, &Told::Right);
             let mut count = 0;
             let lose = Box::new(move |datagram: &[u8]| {
                 count += usize::from(is_dtls(datagram));
@@ -151,7 +151,7 @@ fn any_lost_handshake_datagram_recovers() {
 /// Browsers repeat their ClientHello after 50 ms. `rtc-dtls` alone would stop its timer and stay silent for ever.
 #[test]
 fn a_lost_flight_four_is_repeated() {
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     let lost = Rc::new(Cell::new(0));
     let counter = lost.clone();
     // All of DTLS but HelloVerifyRequest (3) is lost: flight 4 begins with ServerHello.
@@ -171,14 +171,14 @@ fn a_lost_flight_four_is_repeated() {
 
 #[test]
 fn close_tells_the_peer_and_the_peer_tells_us() {
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     assert!(link.connect());
     link.server.close(link.now);
     let goodbye = link.server.poll_transmit().unwrap();
     assert_eq!(goodbye.payload[0], 21, "an alert");
     assert_eq!((link.server.poll_timeout(), link.server.poll_input()), (None, None));
 
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     assert!(link.connect());
     link.client.close();
     link.run(Duration::from_secs(1));
@@ -192,7 +192,7 @@ fn close_tells_the_peer_and_the_peer_tells_us() {
 
 #[test]
 fn silence_ends_it_after_thirty_seconds() {
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     assert!(link.connect());
     link.run(Duration::from_secs(60));
     assert_eq!(link.closed(), None, "consent checks keep it alive");
@@ -205,7 +205,7 @@ fn silence_ends_it_after_thirty_seconds() {
 
 #[test]
 fn who_never_connects_times_out() {
-    let mut link = Link::new(&Profiles::Default, Told::Right);
+    let mut link = Link::new(&Profiles::Default, &Told::Right);
     link.to_server = Box::new(|datagram| !is_dtls(datagram));
     link.run(Duration::from_millis(29_900));
     assert_eq!(link.closed(), None);
