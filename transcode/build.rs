@@ -10,12 +10,8 @@ fn main() {
         return; // only the x86 assembly is written for nasm
     }
     let nasm = std::env::var("NASM").unwrap_or_else(|_| "nasm".to_owned());
-    let found = Command::new(&nasm)
-        .arg("-v")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
+    let found =
+        Command::new(&nasm).arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !found {
         println!(
             "cargo:error=nasm is not installed: openh264 would be built without its assembly and be three times slower. \

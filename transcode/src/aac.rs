@@ -78,9 +78,7 @@ impl AacEncoder {
         }
         // A call without buffers applies the parameters.
         // SAFETY: the handle is open; the FDK documents null descriptors for this purpose.
-        check("aacEncEncode", unsafe {
-            fdk::aacEncEncode(handle, ptr::null(), ptr::null(), ptr::null(), ptr::null_mut())
-        })?;
+        check("aacEncEncode", unsafe { fdk::aacEncEncode(handle, ptr::null(), ptr::null(), ptr::null(), ptr::null_mut()) })?;
         encoder.read_info()?;
         Ok(encoder)
     }
@@ -126,8 +124,7 @@ impl AacEncoder {
             size_of_val(pcm),
             size_of::<i16>(),
         );
-        let mut out_buffer =
-            Buffer::new(out.as_mut_ptr().cast(), fdk::AACENC_BufferIdentifier_OUT_BITSTREAM_DATA, out.len(), 1);
+        let mut out_buffer = Buffer::new(out.as_mut_ptr().cast(), fdk::AACENC_BufferIdentifier_OUT_BITSTREAM_DATA, out.len(), 1);
         let in_args = fdk::AACENC_InArgs { numInSamples: pcm.len() as i32, numAncBytes: 0 };
         // SAFETY: plain integers.
         let mut out_args: fdk::AACENC_OutArgs = unsafe { std::mem::zeroed() };

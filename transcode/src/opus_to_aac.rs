@@ -185,11 +185,7 @@ mod tests {
 
     fn beep_at(sample: i64) -> i16 {
         let phase = sample.rem_euclid(48_000);
-        if phase < 4800 {
-            (f64::sin(phase as f64 * 1000.0 * std::f64::consts::TAU / 48_000.0) * 20_000.0) as i16
-        } else {
-            0
-        }
+        if phase < 4800 { (f64::sin(phase as f64 * 1000.0 * std::f64::consts::TAU / 48_000.0) * 20_000.0) as i16 } else { 0 }
     }
 
     fn packets(count: i64) -> Vec<Bytes> {

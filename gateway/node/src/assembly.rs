@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use minamo_media::fmp4::Fmp4Error;
 use minamo_media::{AccessUnit, Kind, SenderReport, Timestamp, TrackId};
 use minamo_packager::{
-    AudioConfig, AudioFrame, AudioStep, Counters, Directives, Packager, PackagerConfig, PackagerEvent, Rendition, Response, Skip, Snapshot,
-    Timeline, VideoSample, WallClock, WallMap,
+    AudioConfig, AudioFrame, AudioStep, Counters, Directives, Packager, PackagerConfig, PackagerEvent, Rendition, Response, Skip,
+    Snapshot, Timeline, VideoSample, WallClock, WallMap,
 };
 use minamo_transcode::{AudioError, CHANNELS, OpusToAac, SAMPLE_RATE, Step};
 
@@ -73,15 +73,7 @@ impl Assembly {
         // Seconds since 1970: a restarted server never goes backwards, as segments are longer than a second on the whole.
         let seconds = wall.unix.as_secs();
         let first = First { msn: seconds.max(at_least.msn), discontinuity: seconds.max(at_least.discontinuity) };
-        Self {
-            key,
-            first,
-            timeline: Timeline::new(wall),
-            video_track: None,
-            audio_track: None,
-            key_needed: true,
-            line: None,
-        }
+        Self { key, first, timeline: Timeline::new(wall), video_track: None, audio_track: None, key_needed: true, line: None }
     }
 
     /// The tracks of this publisher are the programme's from now on. Idempotent.
@@ -268,10 +260,9 @@ impl Assembly {
 
     /// Numbers that a later programme under the same URL may start with.
     pub(crate) fn next(&self) -> First {
-        self.line.as_ref().map_or(self.first, |line| First {
-            msn: line.packager.next_msn(),
-            discontinuity: line.packager.next_discontinuity(),
-        })
+        self.line
+            .as_ref()
+            .map_or(self.first, |line| First { msn: line.packager.next_msn(), discontinuity: line.packager.next_discontinuity() })
     }
 
     /// How far the newest complete part is behind now, and whether the publisher's clock still runs with ours.

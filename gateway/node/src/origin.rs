@@ -153,10 +153,11 @@ impl Origin {
     }
 
     pub(crate) fn open(&self, channel: ChannelId, settings: ProgrammeSettings) {
-        self.write()
-            .entry(channel)
-            .and_modify(|known| known.settings = settings.clone())
-            .or_insert_with(|| Channel { settings, shelves: BTreeMap::new(), ended_once: false });
+        self.write().entry(channel).and_modify(|known| known.settings = settings.clone()).or_insert_with(|| Channel {
+            settings,
+            shelves: BTreeMap::new(),
+            ended_once: false,
+        });
     }
 
     pub(crate) fn delete(&self, channel: &ChannelId) {

@@ -119,14 +119,7 @@ impl Programme {
         if self.publishers.is_owner(publisher) { self.assembly.as_mut() } else { None }
     }
 
-    fn track_added(
-        &mut self,
-        now: Instant,
-        unix: Duration,
-        publisher: &ConnectionId,
-        info: TrackInfo,
-        around: &Surroundings,
-    ) {
+    fn track_added(&mut self, now: Instant, unix: Duration, publisher: &ConnectionId, info: TrackInfo, around: &Surroundings) {
         if info.codec.kind() == Kind::Video && info.codec != Codec::H264 {
             warn!(channel = %self.key.channel, codec = ?info.codec, "HLS shows H.264 only: this track is left out");
             return;
@@ -172,14 +165,7 @@ impl Programme {
         }
     }
 
-    fn publisher_gone(
-        &mut self,
-        now: Instant,
-        unix: Duration,
-        publisher: &ConnectionId,
-        clean: bool,
-        around: &Surroundings,
-    ) {
+    fn publisher_gone(&mut self, now: Instant, unix: Duration, publisher: &ConnectionId, clean: bool, around: &Surroundings) {
         if !self.publishers.remove(publisher) {
             return;
         }

@@ -95,15 +95,10 @@ impl Worker {
         let capacity = config.queue_events_max.max(16);
         let (sender, receiver) = bounded(capacity);
         let now = clock.now();
-        let surroundings = Surroundings {
-            origin,
-            upstream,
-            reconnect_window: config.reconnect_window,
-            ended_retention: config.ended_retention,
-        };
+        let surroundings =
+            Surroundings { origin, upstream, reconnect_window: config.reconnect_window, ended_retention: config.ended_retention };
         let programmes = HashMap::new();
-        let worker =
-            Self { receiver, clock, surroundings, programmes, next_timer: now, looked_at: now, closing: false };
+        let worker = Self { receiver, clock, surroundings, programmes, next_timer: now, looked_at: now, closing: false };
         let thread = std::thread::Builder::new().name(format!("hls-{index}"));
         #[allow(clippy::expect_used)] // at start, and said in `Gateway::start`
         thread.spawn(move || worker.run()).expect("the machine refuses a thread");

@@ -57,9 +57,7 @@ impl Problem {
             Self::NotLive => (StatusCode::NOT_FOUND, "nothing is being published here", "NOT_LIVE"),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no such file, or no longer", "NOT_FOUND"),
             Self::BadRequest(why) => (StatusCode::BAD_REQUEST, why, "BAD_REQUEST"),
-            Self::TooLong => {
-                (StatusCode::SERVICE_UNAVAILABLE, "it did not come within three target durations", "TIMEOUT")
-            }
+            Self::TooLong => (StatusCode::SERVICE_UNAVAILABLE, "it did not come within three target durations", "TIMEOUT"),
             Self::TooMany => (StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting", "OVERLOADED"),
             Self::Range(_) => (StatusCode::RANGE_NOT_SATISFIABLE, "the range is outside of the file", "RANGE"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and OPTIONS", "METHOD_NOT_ALLOWED"),

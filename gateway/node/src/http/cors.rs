@@ -4,8 +4,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
 /// What players read out of answers from another site: their clock, their place in the file, the cache's age.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Date, Age, Content-Length, Content-Range, Content-Encoding, Retry-After");
+const EXPOSED: HeaderValue = HeaderValue::from_static("Date, Age, Content-Length, Content-Range, Content-Encoding, Retry-After");
 
 /// On every answer, errors too.
 pub(super) async fn allow(mut response: Response) -> Response {

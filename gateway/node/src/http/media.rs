@@ -35,12 +35,7 @@ pub(super) async fn media(
     }
 }
 
-async fn find(
-    shared: &Shared,
-    showing: &Showing,
-    rendition: Rendition,
-    name: &str,
-) -> Result<(Bytes, &'static str), Problem> {
+async fn find(shared: &Shared, showing: &Showing, rendition: Rendition, name: &str) -> Result<(Bytes, &'static str), Problem> {
     let mut snapshots = showing.rendition(rendition).clone();
     let mut waiting = None;
     loop {

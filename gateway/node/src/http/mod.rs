@@ -85,13 +85,7 @@ fn file_of(name: &str) -> Option<File> {
     }
 }
 
-async fn answer(
-    shared: &Shared,
-    key: &ProgrammeKey,
-    name: &str,
-    RawQuery(query): RawQuery,
-    headers: &HeaderMap,
-) -> Response {
+async fn answer(shared: &Shared, key: &ProgrammeKey, name: &str, RawQuery(query): RawQuery, headers: &HeaderMap) -> Response {
     let shelf = match shared.origin.shelf(key) {
         Ok(shelf) => shelf,
         Err(Absent::UnknownChannel) => return Problem::UnknownChannel.into(),

@@ -1,14 +1,11 @@
 //! A programme takes whatever comes, in whatever order. Driven without the worker, which would catch a panic.
 
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use bytes::Bytes;
 use minamo_media::{AccessUnit, Codec, ConnectionId, NtpTime, SenderReport, TrackInfo};
 
 use super::*;
-use crate::origin::{Origin, ProgrammeKey};
-use crate::programme::{Programme, Surroundings};
 
 /// Numbers that look random and are the same in every run (Knuth's MMIX generator).
 struct Dice(u64);
@@ -53,24 +50,12 @@ impl Dice {
     }
 }
 
-fn surroundings() -> Surroundings {
-    let origin = Arc::new(Origin::new(1));
-    origin.open("c".into(), ProgrammeSettings::default());
-    Surroundings {
-        origin,
-        upstream: Arc::new(OnceLock::new()),
-        reconnect_window: Duration::from_secs(5),
-        ended_retention: Duration::from_secs(5),
-    }
-}
-
 #[test]
 fn nothing_that_comes_makes_a_programme_panic() {
     for seed in 0..8 {
         let mut dice = Dice(seed);
         let around = surroundings();
-        let key = ProgrammeKey { channel: "c".into(), publisher: None };
-        let mut programme = Programme::new(key, ProgrammeSettings::default());
+        let mut programme = programme();
         let mut real = Source::new("A", 1, true, true);
         let (mut now, mut unix) = (Instant::now(), source::UNIX_AT_START);
         for step in 0..1500 {

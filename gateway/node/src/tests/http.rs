@@ -47,9 +47,7 @@ async fn directives_that_cannot_be_obeyed_are_400_at_once() {
     let first: u64 = tag(&text, "#EXT-X-MEDIA-SEQUENCE:").unwrap().parse().unwrap();
     let far = format!("_HLS_msn={}", first + 100);
     let far_part = format!("_HLS_msn={}&_HLS_part=400", first + segments(&text).len() as u64);
-    for query in
-        ["_HLS_part=1", "_HLS_msn=-1", "_HLS_msn=a", "_HLS_msn=1&_HLS_msn=2", "_HLS_skip=maybe", &far, &far_part]
-    {
+    for query in ["_HLS_part=1", "_HLS_msn=-1", "_HLS_msn=a", "_HLS_msn=1&_HLS_msn=2", "_HLS_skip=maybe", &far, &far_part] {
         let answer = theatre.get(&format!("/hls/c/video.m3u8?{query}")).await;
         assert_eq!((answer.status, answer.error_type().as_str()), (StatusCode::BAD_REQUEST, "BAD_REQUEST"), "{query}");
         assert_eq!(answer.header("access-control-allow-origin"), "*");
@@ -60,7 +58,8 @@ async fn directives_that_cannot_be_obeyed_are_400_at_once() {
 #[tokio::test]
 async fn any_page_may_ask() {
     let (theatre, _) = live().await;
-    let asked = [("origin", "https://a.example"), ("access-control-request-method", "GET"), ("access-control-request-headers", "range")];
+    let asked =
+        [("origin", "https://a.example"), ("access-control-request-method", "GET"), ("access-control-request-headers", "range")];
     for path in ["/hls/c/video.m3u8", "/hls/c/P/video.m3u8", "/hls/nobody/x"] {
         let answer = theatre.request(request("OPTIONS", path, &asked)).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT);

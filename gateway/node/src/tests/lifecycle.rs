@@ -16,7 +16,8 @@ async fn a_clean_leave_ends_the_playlists_at_once() {
     assert_eq!(theatre.gateway.state(&theatre.channel), ProgrammeState::Live);
     let hint = uris(&theatre.playlist("video").await, "#EXT-X-PRELOAD-HINT:")[0].clone();
     let hinted = theatre.ask(format!("/hls/c/{hint}"));
-    let far = theatre.ask("/hls/c/audio.m3u8?_HLS_msn=".to_owned() + &(sequence(&theatre.playlist("audio").await) + 2).to_string());
+    let far =
+        theatre.ask("/hls/c/audio.m3u8?_HLS_msn=".to_owned() + &(sequence(&theatre.playlist("audio").await) + 2).to_string());
     breathe().await;
     theatre.leave(&source, true);
     theatre.gateway.settle().await;

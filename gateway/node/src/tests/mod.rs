@@ -3,11 +3,12 @@
 mod garbage;
 mod http;
 mod lifecycle;
+mod measures;
 mod playlist;
 mod source;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +18,8 @@ use minamo_media::{ChannelId, TapEvent, TapSink, TrackId, Upstream};
 use tower::ServiceExt;
 
 use crate::clock::Clock;
+use crate::origin::{Origin, ProgrammeKey};
+use crate::programme::{Programme, Surroundings};
 use crate::{Gateway, GatewayConfig, ProgrammeSettings};
 use source::{ManualClock, Source};
 
@@ -142,6 +145,22 @@ async fn send(router: Router, request: Request<Body>) -> Answer {
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
     Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// What a programme needs around it when a test drives it without a worker: channel `c` is open.
+fn surroundings() -> Surroundings {
+    let origin = Arc::new(Origin::new(1));
+    origin.open("c".into(), ProgrammeSettings::default());
+    Surroundings {
+        origin,
+        upstream: Arc::new(OnceLock::new()),
+        reconnect_window: Duration::from_secs(5),
+        ended_retention: Duration::from_secs(5),
+    }
+}
+
+fn programme() -> Programme {
+    Programme::new(ProgrammeKey { channel: "c".into(), publisher: None }, ProgrammeSettings::default())
 }
 
 /// Lets spawned requests get as far as they can.
