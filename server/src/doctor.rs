@@ -76,7 +76,7 @@ fn media(config: &Config) -> Vec<Finding> {
             sfu.shutdown();
             vec![finding::<String>("rtc.listen", Ok(format!("UDP {address} is free"))), addresses]
         }
-        Err(error) => vec![finding("rtc.listen", Err(format!("UDP {address}: {error}")))],
+        Err(error) => vec![finding("rtc.listen", Err(error))],
     }
 }
 

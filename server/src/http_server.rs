@@ -29,8 +29,12 @@ pub(crate) struct HttpServer {
 
 impl HttpServer {
     pub(crate) fn spawn(listener: TcpListener, router: Router) -> Self {
+        Self::spawn_with(listener, router, DRAIN)
+    }
+
+    fn spawn_with(listener: TcpListener, router: Router, drain: Duration) -> Self {
         let stop = CancellationToken::new();
-        let running = tokio::spawn(serve(listener, router, stop.clone()));
+        let running = tokio::spawn(serve(listener, router, drain, stop.clone()));
         Self { stop, running }
     }
 
@@ -43,7 +47,7 @@ impl HttpServer {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+async fn serve(listener: TcpListener, router: Router, drain: Duration, stop: CancellationToken) {
     let builder = builder();
     let connections = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -60,8 +64,8 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
         while tasks.try_join_next().is_some() {}
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, connections.shutdown()).await.is_err() {
-        tracing::warn!(seconds = DRAIN.as_secs(), "requests were still under way, cut off");
+    if tokio::time::timeout(drain, connections.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way, cut off");
     }
     tasks.shutdown().await;
 }
@@ -97,4 +101,67 @@ async fn next(
         tracing::trace!(%error, "no TCP_NODELAY");
     }
     Some((stream, slot))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::Notify;
+
+    use super::HttpServer;
+
+    /// Far longer than any test takes: who waits for it hangs.
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    async fn start(router: Router, drain: Duration) -> (HttpServer, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (HttpServer::spawn_with(listener, router, drain), address)
+    }
+
+    async fn rest_of(mut stream: TcpStream) -> String {
+        let mut text = Vec::new();
+        // Closed or reset: in any case it is over.
+        let _ = stream.read_to_end(&mut text).await;
+        String::from_utf8(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_answered_and_idle_connections_are_closed() {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
+        let slow = get(async move || {
+            begin.notify_one();
+            wait.notified().await;
+            "answered"
+        });
+        let (server, address) = start(Router::new().route("/", slow), NEVER).await;
+        let idle = TcpStream::connect(address).await.unwrap();
+        let mut busy = TcpStream::connect(address).await.unwrap();
+        busy.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        begun.notified().await;
+        let stopping = tokio::spawn(server.shutdown());
+        assert_eq!(rest_of(idle).await, "");
+        assert!(!stopping.is_finished(), "a request is still under way");
+        go_on.notify_one();
+        assert!(rest_of(busy).await.ends_with("answered"));
+        stopping.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "the port is still open");
+    }
+
+    #[tokio::test]
+    async fn half_a_request_does_not_hold_up_the_end_for_ever() {
+        let (server, address) = start(Router::new(), Duration::from_millis(50)).await;
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+        server.shutdown().await;
+        assert_eq!(rest_of(half).await, "");
+    }
 }

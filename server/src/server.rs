@@ -1,5 +1,6 @@
 //! The whole product as a value.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,7 @@ impl Addresses {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The TCP address is not free, or not ours.
-    #[error("cannot listen on TCP {address} (http.listen): {source}")]
+    #[error("{} (http.listen)", bind_words(*address, source))]
     Http {
         /// The address.
         address: SocketAddr,
@@ -69,19 +70,24 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// Media cannot start: most often the UDP address is not free, or not ours.
-    #[error("cannot start media on UDP {address} (rtc.listen): {source}")]
-    Media {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: minamo_sfu::StartError,
-    },
+    #[error("{0} (rtc.listen)")]
+    Media(#[source] minamo_sfu::StartError),
     /// The catalog cannot be opened.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// The API token cannot be kept.
     #[error(transparent)]
     Token(#[from] TokenError),
+}
+
+fn bind_words(address: SocketAddr, source: &std::io::Error) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    match source.kind() {
+        ErrorKind::AddrInUse => format!("TCP port {port} on {ip} is already in use"),
+        ErrorKind::AddrNotAvailable => format!("this machine has no address {ip} to listen on (TCP port {port})"),
+        ErrorKind::PermissionDenied => format!("no permission to listen on TCP port {port} of {ip}"),
+        _ => format!("cannot listen on TCP port {port} of {ip}: {source}"),
+    }
 }
 
 /// What is taken apart again at the end, in this order.
@@ -203,8 +209,7 @@ async fn open_catalog(config: &Config) -> Result<Catalog, CatalogError> {
 /// The gateway first, since media is poured into it; each learns of the other.
 async fn start_media(config: &Config) -> Result<(Gateway, Sfu), StartError> {
     let gateway = Gateway::start(GatewayConfig { reconnect_window: config.hls.reconnect_window, ..GatewayConfig::default() });
-    let address = config.rtc_listen();
-    let sfu = SfuConfig { listen: address, public_ips: config.rtc.public_ips.clone() };
+    let sfu = SfuConfig { listen: config.rtc_listen(), public_ips: config.rtc.public_ips.clone() };
     match Sfu::start(sfu, Arc::new(gateway.clone())) {
         Ok(sfu) => {
             gateway.set_upstream(Arc::new(sfu.clone()));
@@ -212,7 +217,7 @@ async fn start_media(config: &Config) -> Result<(Gateway, Sfu), StartError> {
         }
         Err(source) => {
             gateway.shutdown().await;
-            Err(StartError::Media { address, source })
+            Err(StartError::Media(source))
         }
     }
 }

@@ -116,7 +116,7 @@ async fn a_taken_port_is_one_clear_line() {
     let mut udp = config(folder.path());
     udp.rtc.listen = Some(taken.local_addr().unwrap());
     let error = Server::start(udp).await.err().unwrap();
-    assert!(matches!(error, StartError::Media { .. }));
+    assert!(matches!(error, StartError::Media(_)));
     let port = taken.local_addr().unwrap().port().to_string();
     let words = error.to_string();
     assert!(words.contains(&port) && words.contains("UDP") && words.contains("in use") && !words.contains('\n'), "{words}");
@@ -132,16 +132,4 @@ async fn an_unwritable_data_folder_is_one_clear_line() {
     std::fs::write(&file, "").unwrap();
     let error = Server::start(config(&file)).await.err().unwrap().to_string();
     assert!(error.contains("file") && !error.contains('\n'), "{error}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn half_a_request_does_not_hold_up_the_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(config(folder.path())).await.unwrap();
-    let mut idle = TcpStream::connect(server.addresses().http).await.unwrap();
-    idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
-    server.shutdown().await;
-    let mut rest = Vec::new();
-    // Closed or reset: in any case it is over.
-    let _ = idle.read_to_end(&mut rest).await;
 }
