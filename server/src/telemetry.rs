@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -12,8 +12,7 @@ use crate::config::{LogConfig, LogFormat};
 
 /// Logs go to stderr: stdout is for what a person or a script asked for.
 pub(crate) fn start_logs(config: &LogConfig) {
-    // The filter was checked when the configuration was read.
-    let filter: Targets = config.level.parse().unwrap_or_default();
+    let filter = filter(&config.level);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match config.format {
         LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
@@ -21,6 +20,18 @@ pub(crate) fn start_logs(config: &LogConfig) {
     };
     // An error means that whoever embeds us has set up logs of their own.
     let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+}
+
+/// A bare level counts for our own parts. Others then warn only, and the WebRTC crates, which warn of what any peer may
+/// send, not even that. Whoever names a module has said what is wanted.
+fn filter(level: &str) -> Targets {
+    let own = |level: LevelFilter| {
+        let others = level.min(LevelFilter::WARN);
+        let webrtc = level.min(LevelFilter::ERROR);
+        Targets::new().with_default(others).with_targets([("minamo", level), ("rtc", webrtc), ("webrtc", webrtc)])
+    };
+    // Checked when the configuration was read.
+    level.trim().parse().map_or_else(|_| level.parse().unwrap_or_default(), own)
 }
 
 /// Seconds, from a part's length to a minute: the buckets of every histogram that ends in `_seconds`.
@@ -45,4 +56,27 @@ pub(crate) fn metrics() -> PrometheusHandle {
             handle
         })
         .clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::filter;
+
+    #[test]
+    fn a_bare_level_is_about_us() {
+        let info = filter("info");
+        assert!(info.would_enable("minamo_sfu::media", &Level::INFO) && !info.would_enable("minamo_sfu", &Level::DEBUG));
+        assert!(info.would_enable("sqlx::query", &Level::WARN) && !info.would_enable("sqlx::query", &Level::INFO));
+        assert!(info.would_enable("rtc_dtls::conn", &Level::ERROR) && !info.would_enable("rtc_dtls::conn", &Level::WARN));
+        let off = filter("off");
+        assert!(!off.would_enable("minamo", &Level::ERROR) && !off.would_enable("sqlx", &Level::ERROR));
+    }
+
+    #[test]
+    fn a_named_module_is_heard() {
+        let named = filter("warn,rtc_dtls=trace");
+        assert!(named.would_enable("rtc_dtls::conn", &Level::TRACE) && !named.would_enable("minamo_sfu", &Level::INFO));
+    }
 }
