@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use rtc::interceptor::{ReceiverReportBuilder, Slot};
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::transport::RTCDtlsRole;
 use rtc::peer_connection::configuration::interceptor_registry::{Registry, configure_nack, configure_twcc};
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
@@ -18,6 +19,7 @@ use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
 use webrtc::media_stream::track_remote::TrackRemote;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCPeerConnectionState, RTCSessionDescription,
+    SettingEngineBuilder,
 };
 use webrtc::rtp_transceiver::RtpSender;
 
@@ -228,8 +230,11 @@ async fn build_connection(udp: &str, events: mpsc::Sender<PeerEvent>) -> Result<
     let registry = registry.with(Slot::ReceiverReport, ReceiverReportBuilder::new().build());
     let registry = configure_twcc(registry, &mut engine)?;
     let registry = registry.with(Slot::from(14_000), KeyFrameRequests::default());
+    // Sora clients are always DTLS active; toward an ICE-lite offerer `rtc` would by itself answer passive.
+    let settings = SettingEngineBuilder::new().with_answering_dtls_role(RTCDtlsRole::Client).build();
     let connection = PeerConnectionBuilder::new()
         .with_media_engine(engine)
+        .with_setting_engine(settings)
         .with_interceptor_registry(registry)
         .with_handler(Arc::new(Handler { events }))
         .with_udp_addrs(vec![udp.to_owned()])
