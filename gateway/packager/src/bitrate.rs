@@ -60,11 +60,14 @@ fn rate(bits: u64, span: Duration) -> u64 {
     if span.is_zero() { 0 } else { (bits as f64 / span.as_secs_f64()).ceil() as u64 }
 }
 
-/// Pictures per second: the most that a segment had.
+/// Segments in the average of the frame rate.
+const RATE_SEGMENTS: usize = 8;
+
+/// Pictures per second of the last segments.
 #[derive(Debug, Default)]
 pub(crate) struct FrameRate {
     pictures: u32,
-    most: f64,
+    recent: VecDeque<(Duration, u32)>,
 }
 
 impl FrameRate {
@@ -72,17 +75,22 @@ impl FrameRate {
         self.pictures += u32::try_from(count).unwrap_or(0);
     }
 
-    /// A segment ended. Short ones say nothing.
+    /// A segment ended. Gaps say nothing.
     pub(crate) fn segment(&mut self, duration: Duration) {
         let pictures = std::mem::take(&mut self.pictures);
-        if duration >= Duration::from_secs(1) {
-            self.most = self.most.max((f64::from(pictures) / duration.as_secs_f64()).round());
+        if pictures > 0 {
+            self.recent.push_back((duration, pictures));
+        }
+        if self.recent.len() > RATE_SEGMENTS {
+            self.recent.pop_front();
         }
     }
 
-    /// At least 1.
-    pub(crate) fn most(&self) -> f64 {
-        self.most.max(1.0)
+    /// Rounded, at least 1.
+    pub(crate) fn per_second(&self) -> f64 {
+        let seconds: f64 = self.recent.iter().map(|(duration, _)| duration.as_secs_f64()).sum();
+        let pictures: u32 = self.recent.iter().map(|(_, pictures)| pictures).sum();
+        if seconds > 0.0 { (f64::from(pictures) / seconds).round().max(1.0) } else { 1.0 }
     }
 }
 

@@ -372,7 +372,7 @@ impl Packager {
         if let Some(hint) = self.config.video_bps_hint.filter(|_| measured < MEASURED_ENOUGH) {
             peak = peak.max(hint);
         }
-        let video = self.video.as_ref().and_then(|video| Some((video.format.as_ref()?, video.frame_rate.most())));
+        let video = self.video.as_ref().and_then(|video| Some((video.format.as_ref()?, video.frame_rate.per_second())));
         let variant = Variant {
             video,
             audio: self.config.audio.as_ref(),

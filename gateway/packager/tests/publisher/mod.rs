@@ -98,7 +98,6 @@ pub struct Outcome {
     pub key_frames_wanted: u32,
     /// The last versions but the end's, for negative controls.
     pub history: Vec<(Duration, &'static str, String)>,
-    pub media_bytes_max: usize,
 }
 
 impl Outcome {
@@ -110,7 +109,7 @@ impl Outcome {
         self
     }
 
-    fn last_video(&self) -> &str {
+    pub fn last_video(&self) -> &str {
         self.last.get("video.m3u8").map_or("", String::as_str)
     }
 
@@ -136,7 +135,8 @@ pub struct World {
     encoder: Option<(i64, i64)>,
     /// Programme minus capture time of the latest sound, in ms.
     sound: Option<f64>,
-    fetched: BTreeMap<&'static str, Vec<String>>,
+    /// When each name was listed last, in ms.
+    fetched: BTreeMap<&'static str, BTreeMap<String, u64>>,
     outcome: Outcome,
 }
 
@@ -182,10 +182,24 @@ impl World {
         world
     }
 
-    fn run(mut self) -> Outcome {
-        while self.ms < self.script.length_ms {
+    /// Lives until this time.
+    pub fn advance(&mut self, to_ms: u64) {
+        while self.ms < to_ms {
             self.step();
         }
+    }
+
+    /// Virtual time.
+    pub fn ms(&self) -> u64 {
+        self.ms
+    }
+
+    pub fn packager(&mut self) -> &mut Packager {
+        &mut self.packager
+    }
+
+    fn run(mut self) -> Outcome {
+        self.advance(self.script.length_ms);
         self.packager.end(self.now());
         self.drain();
         if self.script.video && self.script.audio {
@@ -195,7 +209,7 @@ impl World {
         self.outcome
     }
 
-    fn now(&self) -> Instant {
+    pub fn now(&self) -> Instant {
         self.base + Duration::from_millis(self.ms)
     }
 
@@ -411,12 +425,19 @@ impl World {
             }
         }
         for uri in uris {
-            if self.fetched.entry(name).or_default().contains(&uri) {
+            let known = self.fetched.entry(name).or_default().insert(uri.clone(), self.ms).is_some();
+            if known {
                 continue;
             }
             let Media::Ready(bytes, _) = snapshot.media(&uri) else { panic!("{uri} is listed and not there") };
             self.outcome.violations.extend(self.checker.observe_media(name, &uri, Some(&bytes)));
-            self.fetched.entry(name).or_default().push(uri);
+        }
+        // Rule 4: still there for a while after it was listed last, then not even in memory.
+        for (uri, listed_at) in self.fetched.entry(name).or_default() {
+            let gone = snapshot.media(uri) == Media::Missing;
+            let since = self.ms - *listed_at;
+            assert!(since > 12_000 || !gone, "{uri} is gone {since} ms after it was listed");
+            assert!(since < 90_000 || gone || uri.contains("init"), "{uri} is still there {since} ms after it was listed");
         }
         for (_, hint) in &listed.hints {
             assert_eq!(snapshot.media(hint), Media::Hinted);
