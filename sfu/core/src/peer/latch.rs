@@ -69,7 +69,8 @@ impl Latch {
         if self.retired.contains(&ssrc) {
             return Err(Stranger::Ssrc);
         }
-        let at = self.by_mid(packet).or_else(|| self.by_answer(ssrc)).or_else(|| self.by_payload_type(pt)).ok_or(Stranger::Ssrc)?;
+        let at =
+            self.by_mid(packet).or_else(|| self.by_answer(ssrc)).or_else(|| self.by_payload_type(pt)).ok_or(Stranger::Ssrc)?;
         let flow = self.claims[at].flow_of(pt).ok_or(Stranger::PayloadType)?;
         Ok((self.bind(at, ssrc, flow), flow))
     }

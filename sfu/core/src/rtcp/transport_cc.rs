@@ -49,7 +49,7 @@ impl Feedback<'_> {
         put(out, (reference as u32) << 8 | u32::from(self.count));
         write_chunks(out, &symbols);
         out.extend_from_slice(&deltas);
-        while (out.len() - start) % 4 != 0 {
+        while !(out.len() - start).is_multiple_of(4) {
             out.push(0);
         }
         end(out, start);

@@ -85,7 +85,13 @@ impl<T: PeerTransport> Shard<T> {
 }
 
 /// Returns how many packets went out: one, or more where the subscriber begins, none of before. `None` while it waits for a key frame.
-fn forward_to<T: PeerTransport>(now: Instant, peer: &mut Peer<T>, track: &Track, stored: &Stored, scratch: &mut Vec<u8>) -> Option<u64> {
+fn forward_to<T: PeerTransport>(
+    now: Instant,
+    peer: &mut Peer<T>,
+    track: &Track,
+    stored: &Stored,
+    scratch: &mut Vec<u8>,
+) -> Option<u64> {
     let downlink = peer.downlinks.iter_mut().find(|downlink| downlink.spec.track == track.spec.track)?;
     let begins = downlink.start_at(stored);
     if !downlink.is_started() {

@@ -18,7 +18,7 @@ const EVENTS_MAX: usize = 1024;
 
 /// Reorders and depacketizes the tracks of one publisher.
 ///
-/// Every packet waits at most [`reorder::WAIT_MAX`] for one that is missing before it. What did not come by then is lost: a video
+/// A packet waits at most 250 ms (audio 60 ms) for one that is missing before it. What did not come by then is lost: a video
 /// track then drops units until the next key frame and wishes for one; an audio track goes on with `after_loss`.
 #[derive(Default)]
 pub struct Assembler {
@@ -47,7 +47,7 @@ impl Assembler {
     pub fn remove_track(&mut self, track: TrackId) {
         let Some(mut tapped) = self.tracks.remove(&track) else { return };
         tapped.finish();
-        self.collect(track, &mut tapped);
+        collect(track, &mut tapped, &mut self.events, &mut self.dropped);
         self.events.push_back(TapEvent::TrackRemoved(track));
     }
 
@@ -94,20 +94,121 @@ impl Assembler {
     }
 
     fn with(&mut self, track: TrackId, act: impl FnOnce(&mut TappedTrack)) {
-        let Some(mut tapped) = self.tracks.remove(&track) else { return };
-        act(&mut tapped);
-        self.collect(track, &mut tapped);
-        self.tracks.insert(track, tapped);
+        let Some(tapped) = self.tracks.get_mut(&track) else { return };
+        act(tapped);
+        collect(track, tapped, &mut self.events, &mut self.dropped);
+    }
+}
+
+fn collect(track: TrackId, tapped: &mut TappedTrack, events: &mut VecDeque<TapEvent>, dropped: &mut u64) {
+    while let Some(event) = tapped.poll(track) {
+        if events.len() < EVENTS_MAX {
+            events.push_back(event);
+        } else {
+            *dropped += 1;
+            tapped.lose();
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test needs some Instant to begin with
+mod tests {
+    use std::time::Duration;
+
+    use minamo_media::rtp::Header;
+    use minamo_media::{AccessUnit, Codec, SenderReport};
+
+    use super::*;
+
+    const TRACK: TrackId = TrackId(1);
+
+    fn assembler(codec: Codec) -> Assembler {
+        let mut assembler = Assembler::new();
+        assembler.add_track(TrackInfo { track: TRACK, publisher: "p".into(), codec });
+        assert!(matches!(assembler.poll_event(), Some(TapEvent::TrackAdded(_))));
+        assembler
     }
 
-    fn collect(&mut self, track: TrackId, tapped: &mut TappedTrack) {
-        while let Some(event) = tapped.poll(track) {
-            if self.events.len() < EVENTS_MAX {
-                self.events.push_back(event);
-            } else {
-                self.dropped += 1;
-                tapped.lose();
-            }
+    fn packet(sequence: u16, timestamp: u32, payload: &[u8]) -> Bytes {
+        let mut bytes = Vec::new();
+        Header { marker: true, payload_type: 111, sequence, timestamp, ssrc: 5, extensions: &[] }.write(&mut bytes);
+        bytes.extend_from_slice(payload);
+        bytes.into()
+    }
+
+    fn units(assembler: &mut Assembler) -> Vec<AccessUnit> {
+        let unit = |event| match event {
+            TapEvent::AccessUnit(_, unit) => Some(unit),
+            _ => None,
+        };
+        std::iter::from_fn(|| assembler.poll_event()).filter_map(unit).collect()
+    }
+
+    #[test]
+    fn a_wrap_between_the_first_report_and_the_first_packet() {
+        let (mut assembler, now) = (assembler(Codec::Opus), Instant::now());
+        assembler.push_report(now, TRACK, u32::MAX - 959, NtpTime(1 << 32));
+        assert_eq!(assembler.poll_event(), None, "no line to lie on yet");
+        assembler.push_packet(now, TRACK, packet(1, 960, &[0x78, 1]));
+        let report = SenderReport { rtp: -960, ntp: NtpTime(1 << 32), arrival: now };
+        assert_eq!(assembler.poll_event(), Some(TapEvent::SenderReport(TRACK, report)));
+        assert_eq!(units(&mut assembler)[0].rtp, 960);
+    }
+
+    #[test]
+    fn a_wrap_between_packets_and_a_report_behind_it() {
+        let (mut assembler, now) = (assembler(Codec::Opus), Instant::now());
+        assembler.push_packet(now, TRACK, packet(1, u32::MAX - 959, &[0x78, 1]));
+        assembler.push_packet(now, TRACK, packet(2, 0, &[0x78, 2]));
+        let line: Vec<i64> = units(&mut assembler).iter().map(|unit| unit.rtp).collect();
+        assert_eq!(line, [(1 << 32) - 960, 1 << 32]);
+        assembler.push_report(now, TRACK, u32::MAX, NtpTime(1 << 32));
+        assert!(matches!(assembler.poll_event(), Some(TapEvent::SenderReport(_, report)) if report.rtp == (1 << 32) - 1));
+    }
+
+    #[test]
+    fn loss_of_pictures_waits_then_wishes_then_goes_on_with_a_key_frame() {
+        let (mut assembler, start) = (assembler(Codec::H264), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        let (key, delta): (&[u8], &[u8]) = (&[0x65, 0x88, 1], &[0x41, 0x9a, 1]);
+        for (ms, sequence, nal) in [(0, 1, key), (33, 2, delta), (99, 4, delta)] {
+            assembler.push_packet(at(ms), TRACK, packet(sequence, u32::from(sequence) * 3000, nal));
         }
+        assert_eq!(units(&mut assembler).len(), 2);
+        assert_eq!(assembler.poll_wish(), None);
+        assert_eq!(assembler.poll_timeout(), Some(at(349)));
+        assembler.handle_timeout(at(349));
+        assert_eq!(assembler.poll_wish(), Some(TRACK));
+        assert_eq!(assembler.poll_wish(), None);
+        assembler.push_packet(at(350), TRACK, packet(5, 15_000, delta));
+        assert_eq!(units(&mut assembler), []);
+        assembler.push_packet(at(380), TRACK, packet(6, 18_000, key));
+        let unit = &units(&mut assembler)[0];
+        assert!(unit.key && unit.after_loss && unit.arrival == at(380));
+        assembler.push_packet(at(400), TRACK, packet(7, 21_000, delta));
+        assert!(!units(&mut assembler)[0].after_loss);
+    }
+
+    #[test]
+    fn removing_a_track_gives_out_what_waits() {
+        let (mut assembler, now) = (assembler(Codec::Opus), Instant::now());
+        assembler.push_packet(now, TRACK, packet(1, 0, &[0x78, 1]));
+        assembler.push_packet(now, TRACK, packet(3, 1920, &[0x78, 3]));
+        assembler.push_packet(now, TRACK, packet(5, 3840, &[0x78, 5]));
+        assembler.remove_track(TRACK);
+        let kinds: Vec<_> = std::iter::from_fn(|| assembler.poll_event()).collect();
+        assert_eq!(kinds.len(), 4);
+        assert_eq!(kinds.last(), Some(&TapEvent::TrackRemoved(TRACK)));
+    }
+
+    #[test]
+    fn a_queue_that_nobody_polls_is_bounded() {
+        let (mut assembler, now) = (assembler(Codec::Opus), Instant::now());
+        for sequence in 0..3000u16 {
+            assembler.push_packet(now, TRACK, packet(sequence, u32::from(sequence) * 960, &[0x78, 1]));
+        }
+        assert_eq!(assembler.events.len(), EVENTS_MAX);
+        assert_eq!(assembler.dropped(), 3000 - EVENTS_MAX as u64);
     }
 }

@@ -134,7 +134,12 @@ mod tests {
         }
 
         fn push(&mut self, ms: u64, sequence: u16) -> bool {
-            self.reorder.push(self.start + Duration::from_millis(ms), 1, sequence, Bytes::copy_from_slice(&sequence.to_be_bytes()))
+            self.reorder.push(
+                self.start + Duration::from_millis(ms),
+                1,
+                sequence,
+                Bytes::copy_from_slice(&sequence.to_be_bytes()),
+            )
         }
 
         /// Sequence numbers, `None` for a gap.

@@ -149,7 +149,13 @@ impl TappedTrack {
         self.wish = false;
         self.useless = 0;
         let after_loss = std::mem::take(&mut self.after_loss);
-        self.told.push_back(Told::Unit(AccessUnit { rtp: frame.timestamp, arrival, key: frame.key, after_loss, data: frame.data }));
+        self.told.push_back(Told::Unit(AccessUnit {
+            rtp: frame.timestamp,
+            arrival,
+            key: frame.key,
+            after_loss,
+            data: frame.data,
+        }));
     }
 
     /// Something is lost for good.

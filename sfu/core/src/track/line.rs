@@ -42,7 +42,7 @@ impl Line {
             return self.peek(seq);
         }
         let at = self.steps.partition_point(|step| step.from <= seq);
-        let Some(before) = at.checked_sub(1).and_then(|at| self.steps.get(at)).copied() else { return None };
+        let before = at.checked_sub(1).and_then(|at| self.steps.get(at)).copied()?;
         for step in self.steps.iter_mut().skip(at) {
             step.offset -= 1;
         }

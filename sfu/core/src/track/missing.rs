@@ -93,9 +93,7 @@ impl Missing {
     pub(crate) fn ask(&mut self, now: Instant, out: &mut Vec<u16>) {
         let retry = (self.rtt * 3 / 2).clamp(RETRY_MIN, RETRY_MAX);
         let before = self.gaps.len();
-        self.gaps.retain(|_, gap| {
-            gap.due > now || (gap.tries < TRIES_MAX && now.saturating_duration_since(gap.since) < AGE_MAX)
-        });
+        self.gaps.retain(|_, gap| gap.due > now || (gap.tries < TRIES_MAX && now.saturating_duration_since(gap.since) < AGE_MAX));
         self.lost += (before - self.gaps.len()) as u64;
         for (seq, gap) in self.gaps.iter_mut().filter(|(_, gap)| gap.due <= now) {
             gap.due = now + retry;

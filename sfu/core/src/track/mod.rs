@@ -140,7 +140,8 @@ impl Track {
             self.begin_source(now, &packet);
         }
         let (seq, repaired) = self.note(now, &packet)?;
-        let place = if packet.payload().is_empty() { self.line.skip(seq) } else { Some(self.line.place(seq).ok_or(Refused::Late)?) };
+        let place =
+            if packet.payload().is_empty() { self.line.skip(seq) } else { Some(self.line.place(seq).ok_or(Refused::Late)?) };
         let padding = packet.payload().is_empty();
         if let Some(place) = place {
             self.store(now, place, &packet, bytes)?;
@@ -233,4 +234,72 @@ impl Track {
 /// A duration in ticks, wrapping as RTP does.
 pub(crate) fn ticks(duration: Duration, rate: u32) -> u32 {
     (duration.as_micros() * u128::from(rate) / 1_000_000) as u32
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test needs some Instant to begin with
+mod tests {
+    use minamo_media::rtp::Header;
+    use minamo_media::{Codec, TrackId};
+
+    use super::*;
+    use crate::model::{Extensions, Payload};
+
+    fn track() -> Track {
+        let payload = Payload { codec: Codec::H264, pt: 102, rtx_pt: None };
+        let spec = Uplink {
+            track: TrackId(1),
+            mid: "v".into(),
+            payload,
+            extensions: Extensions::default(),
+            ssrc: None,
+            rtx_ssrc: None,
+            tap: None,
+        };
+        Track::new(PeerId(1), spec)
+    }
+
+    fn packet(ssrc: u32, sequence: u16, timestamp: u32) -> Bytes {
+        let mut bytes = Vec::new();
+        Header { payload_type: 102, sequence, timestamp, ssrc, ..Header::default() }.write(&mut bytes);
+        bytes.extend_from_slice(&[0x65, 0x88, 1]);
+        bytes.into()
+    }
+
+    #[test]
+    fn another_ssrc_goes_on_where_the_one_before_ended() {
+        let (mut track, start) = (track(), Instant::now());
+        let first = track.accept(start, &packet(1, 500, 1000)).unwrap().place.unwrap();
+        let later = start + Duration::from_secs(1);
+        let second = track.accept(later, &packet(2, 60_000, 3_000_000_000)).unwrap().place.unwrap();
+        assert_eq!(second, first + 1);
+        assert_eq!(track.at(second).unwrap().timestamp, 1000 + 90_000);
+        let third = track.accept(later, &packet(2, 60_001, 3_000_003_000)).unwrap().place.unwrap();
+        assert_eq!(track.at(third).unwrap().timestamp, 1000 + 93_000);
+        assert_eq!(track.report_block(later).unwrap().ssrc, 2);
+    }
+
+    #[test]
+    fn a_count_that_begins_anew_keeps_its_clock() {
+        let (mut track, start) = (track(), Instant::now());
+        let first = track.accept(start, &packet(1, 500, 1000)).unwrap().place.unwrap();
+        let later = start + Duration::from_secs(60);
+        assert_eq!(track.accept(later, &packet(1, 20_000, 5_401_000)).unwrap_err(), Refused::Late);
+        let second = track.accept(later, &packet(1, 20_001, 5_401_000)).unwrap().place.unwrap();
+        assert_eq!(second, first + 1);
+        assert_eq!(track.at(second).unwrap().timestamp, 5_401_000);
+    }
+
+    #[test]
+    fn reports_without_a_wall_clock_are_not_passed_on() {
+        let (mut track, now) = (track(), Instant::now());
+        track.accept(now, &packet(1, 500, 1000)).unwrap();
+        for (ntp, taken) in
+            [(5, false), (0xffff_ffff_0000_0000, false), (0xe000_0000_0000_0000, true), (0xe000_0001_0000_0000, false)]
+        {
+            let info = SenderInfo { ssrc: 1, ntp: NtpTime(ntp), rtp: 7, packets: 0, octets: 0 };
+            assert_eq!(track.sender_report(now, &info), taken, "{ntp:x}");
+        }
+        assert_eq!(track.clock().unwrap().ntp, NtpTime(0xe000_0001_0000_0000));
+    }
 }

@@ -1,0 +1,129 @@
+//! A transport without cryptography: whoever names the ufrag is connected, packets pass as they are.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use minamo_sfu_core::model::{CloseReason, Fingerprint, IceCredentials};
+use minamo_sfu_core::rtcp;
+use minamo_sfu_core::shard::PeerTransport;
+use minamo_sfu_core::transport::{Input, Route, Transmit, stun_ufrag};
+
+/// A deliberate fault, so that the invariants can be seen to fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    #[default]
+    None,
+    /// Every 50th packet to a peer goes out under the sequence number of the one before.
+    ReuseSequence,
+    /// Every 50th packet to a peer has a timestamp that is one tick too high.
+    WrongTimestamp,
+    /// NACKs of peers are lost on the way.
+    DeafToNacks,
+}
+
+/// What a peer sends to say goodbye: a DTLS alert record, as far as the first byte goes.
+pub const GOODBYE: &[u8] = &[21, 0];
+
+pub struct NullTransport {
+    ufrag: String,
+    fault: Fault,
+    route: Option<Route>,
+    checks: u64,
+    sent: u64,
+    inputs: VecDeque<Input>,
+    transmits: VecDeque<Transmit>,
+}
+
+impl NullTransport {
+    pub fn new(ice: IceCredentials, fault: Fault) -> Self {
+        Self { ufrag: ice.ufrag, fault, route: None, checks: 0, sent: 0, inputs: VecDeque::new(), transmits: VecDeque::new() }
+    }
+
+    fn send(&mut self, packet: &[u8]) {
+        if let Some(route) = self.route {
+            self.transmits.push_back(Transmit { route, payload: BytesMut::from(packet) });
+        }
+    }
+}
+
+impl PeerTransport for NullTransport {
+    fn set_remote_fingerprint(&mut self, _: Fingerprint) {}
+
+    fn handle_datagram(&mut self, _: Instant, route: Route, data: BytesMut) {
+        match data.first() {
+            Some(0..4) if stun_ufrag(&data) == Some(self.ufrag.as_str()) => {
+                self.checks += 1;
+                if self.route.replace(route).is_none() {
+                    self.inputs.push_back(Input::Connected);
+                }
+            }
+            Some(20..64) if self.route.is_some() => self.inputs.push_back(Input::Closed(CloseReason::DtlsClosed)),
+            Some(128..192) if self.fault == Fault::DeafToNacks && data.get(1) == Some(&205) => {}
+            Some(128..192) if self.route.is_some() && rtcp::is_rtcp(&data) => self.inputs.push_back(Input::Rtcp(data)),
+            Some(128..192) if self.route.is_some() => self.inputs.push_back(Input::Rtp(data)),
+            _ => {}
+        }
+    }
+
+    fn poll_input(&mut self) -> Option<Input> {
+        self.inputs.pop_front()
+    }
+
+    fn send_rtp(&mut self, packet: &[u8]) {
+        self.sent += 1;
+        let mut packet = packet.to_vec();
+        if self.sent.is_multiple_of(50) {
+            let at = match self.fault {
+                Fault::ReuseSequence => 2..4,
+                Fault::WrongTimestamp => 6..8,
+                Fault::None | Fault::DeafToNacks => 0..0,
+            };
+            let step = if self.fault == Fault::ReuseSequence { u16::MAX } else { 1 };
+            if let Ok(word) = <[u8; 2]>::try_from(&packet[at.clone()]) {
+                packet[at].copy_from_slice(&u16::from_be_bytes(word).wrapping_add(step).to_be_bytes());
+            }
+        }
+        self.send(&packet);
+    }
+
+    fn send_rtcp(&mut self, packet: &[u8]) {
+        self.send(packet);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn handle_timeout(&mut self, _: Instant) {}
+
+    fn close(&mut self, _: Instant) {
+        self.send(GOODBYE);
+    }
+
+    fn checks_answered(&self) -> u64 {
+        self.checks
+    }
+}
+
+/// A connectivity check for the ufrag, as far as the shard reads it: its integrity and fingerprint are only shaped like some.
+pub fn check(ufrag: &str) -> Vec<u8> {
+    let username = format!("{ufrag}:them");
+    let mut attributes = Vec::new();
+    for (kind, value) in [(0x0006u16, username.as_bytes()), (0x0008, &[1; 20]), (0x8028, &[2; 4])] {
+        attributes.extend_from_slice(&kind.to_be_bytes());
+        attributes.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        attributes.extend_from_slice(value);
+        attributes.resize(attributes.len().next_multiple_of(4), 0);
+    }
+    let mut check = vec![0, 1];
+    check.extend_from_slice(&(attributes.len() as u16).to_be_bytes());
+    check.extend_from_slice(&0x2112_a442_u32.to_be_bytes());
+    check.extend_from_slice(&[7; 12]);
+    check.extend_from_slice(&attributes);
+    check
+}
