@@ -225,7 +225,7 @@ impl Connection {
             seed: rand::random(),
             wanted: joined.wanted,
         };
-        self.session.admit(Instant::now(), admission);
+        self.session.admit(Instant::now(), &admission);
     }
 
     fn command(&mut self, command: Command) {

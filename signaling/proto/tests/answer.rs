@@ -19,6 +19,19 @@ fn chromium() {
     assert_eq!(answer.fingerprint().unwrap()[..3], [0x00, 0x11, 0x22]);
 }
 
+/// Recorded: the answer of Chromium 156 to a re-offer with two uplinks, two downlinks and two removed sections.
+#[test]
+fn chromium_in_a_room() {
+    let answer = Answer::parse(include_str!("answers/chromium-156-room.sdp")).unwrap();
+    let read: Vec<_> = answer.sections.iter().map(|section| (section.rejected, section.direction, section.ssrc.is_some())).collect();
+    use Direction::{Inactive, RecvOnly, SendOnly};
+    let (up, down, removed) = ((false, SendOnly, true), (false, RecvOnly, false), (true, Inactive, false));
+    assert_eq!(read, [up, up, down, down, removed, removed]);
+    assert!(answer.fingerprint().is_some() && answer.sections[1].rtx_ssrc.is_some());
+    assert!(answer.sections[..4].iter().all(|section| section.setup == Some(Setup::Active) && section.agrees(extension::MID)));
+    assert!(answer.sections[1].agrees(extension::TRANSPORT_CC) && !answer.sections[3].agrees(extension::TRANSPORT_CC));
+}
+
 #[test]
 fn line_ends_and_session_level_lines() {
     let unix = CHROMIUM.replace("\r\n", "\n");

@@ -1,4 +1,5 @@
 //! Create requests: what is accepted, and that every refusal names the member.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use minamo_signaling_proto::api::{ChannelSettings, H264Profile, Operation, parse_channel_id, round_audio_bps};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
 //! The text of offers.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use minamo_media::Codec;
 use minamo_signaling_proto::sdp::{

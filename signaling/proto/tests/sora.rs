@@ -1,10 +1,11 @@
 //! What clients say, as SDKs write it and as they should not.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use minamo_media::Codec;
 use minamo_signaling_proto::sora::{BadMessage, ClientMessage, Connect, Role};
 use serde_json::{Value, json};
 
-fn connect(extra: Value) -> Result<Connect, &'static str> {
+fn connect(extra: &Value) -> Result<Connect, &'static str> {
     let mut message = json!({"type": "connect", "role": "sendrecv", "channel_id": "c"});
     message.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     match ClientMessage::parse(&message.to_string()) {
@@ -28,15 +29,15 @@ fn the_javascript_sdk_is_understood() {
 
 #[test]
 fn kinds_are_on_unless_turned_off() {
-    let on = connect(json!({"audio": null})).unwrap();
+    let on = connect(&json!({"audio": null})).unwrap();
     assert!(on.audio.is_some() && on.video.is_some());
-    let off = connect(json!({"audio": false, "video": false})).unwrap();
+    let off = connect(&json!({"audio": false, "video": false})).unwrap();
     assert!(off.audio.is_none() && off.video.is_none());
 }
 
 #[test]
 fn parameters_are_read_from_numbers_and_strings() {
-    let connect = connect(json!({
+    let connect = connect(&json!({
         "audio": {"codec_type": "OPUS", "bit_rate": 96, "opus_params": {"stereo": true, "minptime": 20, "usedtx": null}},
         "video": {"codec_type": "VP9", "bit_rate": "2500", "vp9_params": {"profile_id": "2"}, "h264_params": {"profile_level_id": "42E01F"}},
     }))
@@ -74,7 +75,7 @@ fn every_wrong_connect_has_its_reason() {
         (json!({"signaling_notify_metadata": "x".repeat(9000)}), "SIGNALING-NOTIFY-METADATA-TOO-LARGE"),
     ];
     for (extra, reason) in cases {
-        assert_eq!(connect(extra.clone()).unwrap_err(), reason, "{extra}");
+        assert_eq!(connect(&extra).unwrap_err(), reason, "{extra}");
         assert!(reason.len() <= 123, "a close reason has at most 123 bytes");
     }
 }

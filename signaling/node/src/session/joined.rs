@@ -44,8 +44,8 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    pub(super) fn new(now: Instant, timing: Timing, connect: Connect, admission: Admission, actions: &mut Actions) -> Self {
-        let uplinks = uplinks(&connect, &admission);
+    pub(super) fn new(now: Instant, timing: Timing, connect: Connect, admission: &Admission, actions: &mut Actions) -> Self {
+        let uplinks = uplinks(&connect, admission);
         let tap = admission.has_hls.then(|| (admission.channel.clone(), admission.connection.clone()));
         let mut joined = Self {
             timing,
@@ -71,7 +71,7 @@ impl Joined {
         joined.negotiation.include(wanted);
         let ice = joined.negotiation.ice().clone();
         actions.push_back(Action::Sfu(Command::AddPeer { peer: joined.peer, ice }));
-        let offer = joined.offer(connect, &admission, &uplinks);
+        let offer = joined.offer(connect, admission, &uplinks);
         actions.push_back(Action::Send(ServerMessage::Offer(Box::new(offer)).to_text()));
         joined
     }

@@ -173,7 +173,7 @@ impl Session {
 
     /// The channel exists and the room has taken the connection in. The offer goes out. Without effect unless
     /// [`Action::Join`] was the last word: the caller takes it out of the room again when [`Session::is_closed`].
-    pub fn admit(&mut self, now: Instant, admission: Admission) {
+    pub fn admit(&mut self, now: Instant, admission: &Admission) {
         match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Joining { connect, .. } => {
                 let joined = Joined::new(now, self.timing, *connect, admission, &mut self.actions);

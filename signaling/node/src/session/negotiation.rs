@@ -315,11 +315,12 @@ fn take_uplink(slot: &mut Slot, section: &AnswerSection, tap: Option<&(ChannelId
     if section.rejected {
         // The client cannot encode it: it goes on without.
         slot.remove(true);
-    } else if !slot.agreed && section.direction.sends() {
-        if let Some(uplink) = slot.uplink(section, tap) {
-            agreed.uplinks.push(uplink);
-            slot.agreed = true;
-        }
+    } else if !slot.agreed
+        && section.direction.sends()
+        && let Some(uplink) = slot.uplink(section, tap)
+    {
+        agreed.uplinks.push(uplink);
+        slot.agreed = true;
     }
 }
 

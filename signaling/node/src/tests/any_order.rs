@@ -93,7 +93,7 @@ fn take(bench: &mut Bench, observer: &mut Observer, step: Step) {
         Step::Text(text) => bench.say_text(&text),
         Step::Connect(role) => bench.say(&connect(["sendonly", "sendrecv", "recvonly"][role])),
         Step::Admit => {
-            bench.session.admit(bench.now, Admission { wanted: tracks([10, 11]), ..admission() });
+            bench.session.admit(bench.now, &Admission { wanted: tracks([10, 11]), ..admission() });
             bench.actions()
         }
         Step::Answer(damaged) => {

@@ -62,7 +62,7 @@ fn while_the_channel_is_looked_up() {
         bench.say(&connect("sendonly"));
         assert_eq!(bench.say(&json!({"type": "candidate", "candidate": ""})), []);
         assert_eq!(reason(&bench.say(&message), false), expected);
-        bench.session.admit(bench.now, admission());
+        bench.session.admit(bench.now, &admission());
         assert_eq!(bench.actions(), [], "too late");
     }
     let mut bench = Bench::new();

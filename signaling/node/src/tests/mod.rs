@@ -72,11 +72,12 @@ impl Bench {
     }
 
     /// Connected and admitted. Returns the offer.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make it in place")]
     pub(super) fn offered(connect: &Value, admission: Admission) -> (Self, Value) {
         let mut bench = Self::new();
         let actions = bench.say(connect);
         assert!(matches!(actions[..], [Action::Join(_)]), "{actions:?}");
-        bench.session.admit(bench.now, admission);
+        bench.session.admit(bench.now, &admission);
         let actions = bench.actions();
         let [Action::Sfu(Command::AddPeer { .. }), Action::Send(offer)] = &actions[..] else { panic!("{actions:?}") };
         let offer = serde_json::from_str(offer).unwrap();
@@ -139,11 +140,13 @@ pub(super) fn sent(actions: &[Action]) -> Vec<Value> {
 }
 
 pub(super) fn commands(actions: &[Action]) -> Vec<&Command> {
-    let command = |action| match action {
-        &Action::Sfu(ref command) => Some(command),
-        _ => None,
-    };
-    actions.iter().filter_map(command).collect()
+    let mut commands = Vec::new();
+    for action in actions {
+        if let Action::Sfu(command) = action {
+            commands.push(command);
+        }
+    }
+    commands
 }
 
 pub(super) fn closing(actions: &[Action]) -> Option<Closing> {

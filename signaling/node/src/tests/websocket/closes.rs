@@ -80,7 +80,7 @@ async fn silence_and_half_a_frame() {
     // A text frame that promises 100 masked bytes and brings none.
     let tokio_tungstenite::MaybeTlsStream::Plain(tcp) = client.socket.get_mut() else { panic!() };
     tcp.write_all(&[0x81, 0x80 | 100, 1, 2, 3, 4]).await.unwrap();
-    assert_eq!(client.closed().await, (4490, "CONNECT-TIMEOUT".into()));
+    assert_eq!(client.next_of_or_close().await, Err((4490, "CONNECT-TIMEOUT".into())));
 }
 
 #[tokio::test]
