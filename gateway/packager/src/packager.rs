@@ -28,6 +28,9 @@ use sides::{AudioSide, VideoSide};
 const GRACE: Duration = Duration::from_millis(300);
 /// An audio segment this far above TARGETDURATION cannot wait for the video's boundary; one more part still rounds to it.
 const OVERTIME: Duration = Duration::from_millis(100);
+/// How far the dates may move against the durations from one segment to the next: drifting clocks are followed, a better
+/// guess at the start is not a jump (rule 6).
+const DATE_STEP_MAX: Duration = Duration::from_millis(5);
 /// Until so much was measured, BANDWIDTH is not under the configured expectation.
 const MEASURED_ENOUGH: Duration = Duration::from_secs(10);
 
@@ -87,7 +90,9 @@ pub struct Counters {
 pub struct Packager {
     config: PackagerConfig,
     limits: Limits,
+    /// What segments are dated by, and what that follows.
     wall: WallMap,
+    wall_wanted: WallMap,
     epoch: Option<Instant>,
     video: Option<VideoSide>,
     audio: Option<AudioSide>,
@@ -117,6 +122,7 @@ impl Packager {
             config,
             limits,
             wall,
+            wall_wanted: wall,
             epoch: None,
             video,
             audio,
@@ -128,9 +134,10 @@ impl Packager {
         })
     }
 
-    /// Dates the segments that begin from now on.
+    /// Dates the segments that begin from now on. They come to it by at most 5 ms per segment, and at once behind a
+    /// discontinuity.
     pub fn set_wall(&mut self, wall: WallMap) {
-        self.wall = wall;
+        self.wall_wanted = wall;
     }
 
     /// One picture. Until the first key frame with parameter sets nothing is kept. Ignored after [`Self::end`].
@@ -298,6 +305,8 @@ impl Packager {
         for cut in video.cutter.take_cuts() {
             match cut {
                 Cut::Begin { at, discontinuity, gap } => {
+                    let first = video.output.store.is_new();
+                    self.wall = stepped(self.wall, self.wall_wanted, discontinuity || first);
                     let boundary = video.begin(at, discontinuity, gap, self.wall);
                     if !gap {
                         self.discontinuity = false;
@@ -324,7 +333,13 @@ impl Packager {
         let Some(audio) = &mut self.audio else { return };
         for cut in audio.cutter.take_cuts() {
             match cut {
-                AudioCut::Begin { at, boundary } => audio.begin(at, &boundary, self.wall),
+                AudioCut::Begin { at, boundary } => {
+                    if boundary.wall.is_none() {
+                        let first = audio.output.store.is_new();
+                        self.wall = stepped(self.wall, self.wall_wanted, boundary.discontinuity || first);
+                    }
+                    audio.begin(at, &boundary, self.wall);
+                }
                 AudioCut::Part { start, duration, samples } => audio.output.part(start, duration, &samples),
                 AudioCut::End => {
                     audio.output.end();
@@ -385,6 +400,12 @@ impl Packager {
             self.multivariant = Some(Arc::new(Body::new(Bytes::from(text))));
         }
     }
+}
+
+fn stepped(from: WallMap, to: WallMap, at_once: bool) -> WallMap {
+    let low = from.unix_at_zero.saturating_sub(DATE_STEP_MAX);
+    let near = to.unix_at_zero.clamp(low, from.unix_at_zero + DATE_STEP_MAX);
+    WallMap { unix_at_zero: if at_once { to.unix_at_zero } else { near } }
 }
 
 fn nanos_of(duration: Duration) -> i64 {

@@ -124,6 +124,11 @@ impl Store {
         }
     }
 
+    /// Nothing has begun yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.kept.is_empty() && self.open.is_none()
+    }
+
     /// The first msn that can be listed.
     pub(crate) fn first_msn(&self) -> u64 {
         self.listed().next().map_or(self.next_msn, |segment| segment.head.msn)

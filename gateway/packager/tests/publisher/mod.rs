@@ -437,7 +437,8 @@ impl World {
             let gone = snapshot.media(uri) == Media::Missing;
             let since = self.ms - *listed_at;
             assert!(since > 12_000 || !gone, "{uri} is gone {since} ms after it was listed");
-            assert!(since < 90_000 || gone || uri.contains("init"), "{uri} is still there {since} ms after it was listed");
+            let bound = 90_000.max(self.script.window as u64 * 5_000);
+            assert!(since < bound || gone || uri.contains("init"), "{uri} is still there {since} ms after it was listed");
         }
         for (_, hint) in &listed.hints {
             assert_eq!(snapshot.media(hint), Media::Hinted);
