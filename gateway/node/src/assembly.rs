@@ -67,12 +67,17 @@ struct Line {
     shown: bool,
 }
 
+/// 2026-01-01T00:00:00Z.
+const UNIX_2026: u64 = 1_767_225_600;
+
 impl Assembly {
     /// `at_least`: numbers that an earlier programme under the same URL has not used.
     pub(crate) fn new(key: ProgrammeKey, wall: WallClock, at_least: First) -> Self {
         // Seconds since 1970: a restarted server never goes backwards, as segments are longer than a second on the whole.
-        let seconds = wall.unix.as_secs();
-        let first = First { msn: seconds.max(at_least.msn), discontinuity: seconds.max(at_least.discontinuity) };
+        let msn = wall.unix.as_secs().max(at_least.msn);
+        // Hours since 2026, because hls.js 1.7 indexes an array by this number: a large one freezes its page.
+        let hours = wall.unix.as_secs().saturating_sub(UNIX_2026) / 3600;
+        let first = First { msn, discontinuity: hours.max(at_least.discontinuity) };
         Self { key, first, timeline: Timeline::new(wall), video_track: None, audio_track: None, key_needed: true, line: None }
     }
 
