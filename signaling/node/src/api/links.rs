@@ -133,7 +133,8 @@ mod tests {
     fn the_host_by_which_the_caller_came() {
         assert_eq!(origin(&[("host", "live.example:8080")]).unwrap(), "ws://live.example:8080/signaling");
         assert_eq!(origin(&[("host", "[::1]:8080")]).unwrap(), "ws://[::1]:8080/signaling");
-        let proxied = [("host", "10.0.0.1:8080"), ("x-forwarded-host", "live.example, inner"), ("x-forwarded-proto", "HTTPS, http")];
+        let proxied =
+            [("host", "10.0.0.1:8080"), ("x-forwarded-host", "live.example, inner"), ("x-forwarded-proto", "HTTPS, http")];
         assert_eq!(origin(&proxied).unwrap(), "wss://live.example/signaling");
     }
 
@@ -148,7 +149,9 @@ mod tests {
     fn a_public_url_is_scheme_and_host_only() {
         assert_eq!("https://live.example/".parse::<PublicUrl>().unwrap().to_string(), "https://live.example");
         assert_eq!("http://1.2.3.4:80".parse::<PublicUrl>().unwrap().absolute("/hls/a"), "http://1.2.3.4:80/hls/a");
-        for wrong in ["", "live.example", "ftp://live.example", "https://live.example/path", "https://u:p@live.example", "https://"] {
+        for wrong in
+            ["", "live.example", "ftp://live.example", "https://live.example/path", "https://u:p@live.example", "https://"]
+        {
             assert!(wrong.parse::<PublicUrl>().is_err(), "{wrong:?}");
         }
     }

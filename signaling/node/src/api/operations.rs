@@ -45,9 +45,7 @@ pub(super) async fn dispatch(
     let body = parse(&body?)?;
     match operation {
         Operation::CreateChannel => create_with_hls(state, links, ChannelKind::Single, &body).await,
-        Operation::CreateMultistreamChannelWithHls => {
-            create_with_hls(state, links, ChannelKind::MultistreamWithHls, &body).await
-        }
+        Operation::CreateMultistreamChannelWithHls => create_with_hls(state, links, ChannelKind::MultistreamWithHls, &body).await,
         Operation::CreateMultistreamChannel => {
             let settings = ChannelSettings::without_hls(&body)?;
             create(state, links, ChannelKind::Multistream, settings).await
@@ -88,11 +86,7 @@ async fn create(
 }
 
 fn created(links: &PublicUrl, channel: &Channel) -> ChannelCreated {
-    ChannelCreated {
-        channel_id: channel.id.to_string(),
-        sora_url: links.sora_url(),
-        playlist_url: links.playlist_url(channel),
-    }
+    ChannelCreated { channel_id: channel.id.to_string(), sora_url: links.sora_url(), playlist_url: links.playlist_url(channel) }
 }
 
 async fn delete(state: SharedState, id: ChannelId) -> Result<Response, ApiError> {
