@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn an_early_key_frame_that_cut_needs_no_wish() {
         let mut asker = KeyFrameAsker::new(MS * 2_000);
-        asker.segment_began(MS * 0);
+        asker.segment_began(Duration::ZERO);
         asker.came(MS * 1_600);
         asker.segment_began(MS * 1_600);
         assert_eq!(asks(&mut asker, 1_600, 3_400), [] as [u32; 0]);

@@ -7,9 +7,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod audio;
+mod bitrate;
 mod body;
 mod boundary;
-mod bitrate;
 mod config;
 mod container;
 mod directives;

@@ -164,7 +164,9 @@ impl Packager {
         let Some(audio) = self.audio.as_mut().filter(|_| !self.ended) else { return };
         audio.cutter.push(frame.pts.rescale(audio.scale).ticks, frame.data.clone());
         let overtime = Duration::from_secs(self.limits.target_duration_secs) + OVERTIME;
-        if audio.out() > overtime && let Some(video) = &mut self.video {
+        if audio.out() > overtime
+            && let Some(video) = &mut self.video
+        {
             video.cutter.force_boundary();
         }
         self.settle(local);
@@ -252,7 +254,8 @@ impl Packager {
     /// A discontinuity sequence number above all of this programme.
     #[must_use]
     pub fn next_discontinuity(&self) -> u64 {
-        let listed = |output: &crate::output::Output| output.store.listed().filter(|segment| segment.head.discontinuity).count() as u64;
+        let listed =
+            |output: &crate::output::Output| output.store.listed().filter(|segment| segment.head.discontinuity).count() as u64;
         self.outputs().map(|output| output.store.discontinuity_sequence + listed(output) + 1).max().unwrap_or(0)
     }
 

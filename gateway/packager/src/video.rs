@@ -38,7 +38,9 @@ enum State {
     Waiting,
     Open,
     /// Pictures are away since `part_start`. `begun`: the gap segment has a part.
-    Gap { begun: bool },
+    Gap {
+        begun: bool,
+    },
 }
 
 /// Bound: the pictures of one part, at most 1 per ms.

@@ -1,6 +1,6 @@
 //! What snapshots answer: blocking reload, hints, media, the end. No HTTP.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 #[allow(dead_code)]
 mod publisher;
@@ -107,7 +107,9 @@ fn rules_8_and_18_after_the_end_directives_are_ignored() {
     while let Some(event) = world.packager().poll_event() {
         told.push(event);
     }
-    assert!(told.contains(&PackagerEvent::Published(Rendition::Video)) && told.contains(&PackagerEvent::Published(Rendition::Audio)));
+    assert!(
+        told.contains(&PackagerEvent::Published(Rendition::Video)) && told.contains(&PackagerEvent::Published(Rendition::Audio))
+    );
     for rendition in [Rendition::Video, Rendition::Audio] {
         let snapshot = world.packager().snapshot(rendition).unwrap();
         assert!(snapshot.ended());

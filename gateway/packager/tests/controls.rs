@@ -1,6 +1,6 @@
 //! Negative controls: a playlist that is right, broken in one place, must be found out under that rule's number.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 #[allow(dead_code)]
 mod publisher;
@@ -119,7 +119,9 @@ fn rule_5_discontinuities() {
 #[test]
 fn rule_6_dates() {
     expect(6, V, |text| without(text, "#EXT-X-PROGRAM-DATE-TIME"));
-    expect(6, V, |text| change_line(text, "#EXT-X-PROGRAM-DATE-TIME", 1, |_| "#EXT-X-PROGRAM-DATE-TIME:2026-11-20T00:00:00.000Z\n".into()));
+    expect(6, V, |text| {
+        change_line(text, "#EXT-X-PROGRAM-DATE-TIME", 1, |_| "#EXT-X-PROGRAM-DATE-TIME:2026-11-20T00:00:00.000Z\n".into())
+    });
 }
 
 #[test]
@@ -187,7 +189,9 @@ fn rule_15_what_was_waited_for() {
 
 #[test]
 fn rule_21_skips() {
-    expect(21, V, |text| text.replace("#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-SKIP:SKIPPED-SEGMENTS=3"));
+    expect(21, V, |text| {
+        text.replace("#EXT-X-INDEPENDENT-SEGMENTS", "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-SKIP:SKIPPED-SEGMENTS=3")
+    });
 }
 
 #[test]
@@ -195,7 +199,8 @@ fn rule_22_hints() {
     expect(22, V, |text| change_line(text, "#EXT-X-PRELOAD-HINT", 0, |line| format!("{line}\n{line}\n")));
     let first_part = |text: &str| text.split("URI=\"v-1").nth(1).unwrap().split('"').next().unwrap().to_owned();
     expect(22, V, |text| {
-        let hint = format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"v-1{}\"\n", first_part(&text[text.find("#EXT-X-PART:").unwrap()..]));
+        let hint =
+            format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"v-1{}\"\n", first_part(&text[text.find("#EXT-X-PART:").unwrap()..]));
         change_line(text, "#EXT-X-PRELOAD-HINT", 0, |_| hint.clone())
     });
 }

@@ -1,6 +1,6 @@
 //! Minutes of programmes in virtual time, judged by a strict client that shares no code with the packager.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 #[allow(dead_code)]
 mod publisher;
@@ -90,7 +90,8 @@ fn key_frames_that_never_come_end_in_gaps_and_return() {
 
 #[test]
 fn pictures_that_stop_for_good_leave_the_sound() {
-    let outcome = run(Script { length_ms: 80_000, picture_every_ms: |ms, _| if ms > 30_000 { 0 } else { 33 }, ..Script::default() });
+    let outcome =
+        run(Script { length_ms: 80_000, picture_every_ms: |ms, _| if ms > 30_000 { 0 } else { 33 }, ..Script::default() });
     outcome.clean();
     assert!(outcome.key_frames_wanted < 50, "wishes are capped: {}", outcome.key_frames_wanted);
 }
@@ -125,7 +126,15 @@ fn a_publisher_that_returns_goes_on_behind_one_discontinuity() {
 fn a_changed_sps_is_one_discontinuity_in_both_renditions() {
     let outcome = run(Script {
         length_ms: 60_000,
-        width: |ms| if ms < 18_300 { 40 } else if ms < 41_000 { 20 } else { 80 },
+        width: |ms| {
+            if ms < 18_300 {
+                40
+            } else if ms < 41_000 {
+                20
+            } else {
+                80
+            }
+        },
         key_after_ms: |ms, _| if (18_000..18_400).contains(&ms) { 350 } else { 90 },
         ..Script::default()
     });

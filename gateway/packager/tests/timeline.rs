@@ -1,6 +1,6 @@
 //! The timeline without media: what becomes of losses, mutes, late packets and odd reports.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! The two renditions' state inside the packager.
 
 use super::{
-    Boundary, Duration, Fmp4Error, H264Config, Init, Limits, PackagerConfig, Rendition, SegmentHead, Timestamp,
-    VIDEO_SCALE, VideoFormat, WallMap, nanos, nanos_of, ticks,
+    Boundary, Duration, Fmp4Error, H264Config, Init, Limits, PackagerConfig, Rendition, SegmentHead, Timestamp, VIDEO_SCALE,
+    VideoFormat, WallMap, nanos, nanos_of, ticks,
 };
 use crate::audio::AudioCutter;
 use crate::bitrate::FrameRate;

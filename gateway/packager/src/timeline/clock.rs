@@ -123,9 +123,10 @@ impl TrackClock {
     }
 
     fn suspect(&mut self, point: Point) -> bool {
-        let agrees = self.candidates.last().is_none_or(|before| {
-            point.0 > before.0 && ((point.1 - before.1) - (point.0 - before.0)).abs() < STEP_SECS
-        });
+        let agrees = self
+            .candidates
+            .last()
+            .is_none_or(|before| point.0 > before.0 && ((point.1 - before.1) - (point.0 - before.0)).abs() < STEP_SECS);
         if !agrees {
             self.candidates.clear();
         }

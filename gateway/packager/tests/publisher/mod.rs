@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use minamo_media::{AccessUnit, Codec, ConnectionId, NtpTime, SenderReport, TrackId, TrackInfo};
 use minamo_packager::{
-    AudioConfig, AudioFrame, AudioStep, Directives, Media, Packager, PackagerConfig, PackagerEvent, Rendition, Response, Timeline,
-    VideoSample, WallClock,
+    AudioConfig, AudioFrame, AudioStep, Directives, Media, Packager, PackagerConfig, PackagerEvent, Rendition, Response,
+    Timeline, VideoSample, WallClock,
 };
 
 use crate::strict::{Checker, Violation, parse_playlist};
@@ -399,9 +399,12 @@ impl World {
         let name = rendition.playlist_name();
         let snapshot = self.packager.snapshot(rendition).unwrap();
         let (msn, part) = snapshot.last_part().unwrap();
-        let skip = if self.outcome.playlists.is_multiple_of(2) && self.outcome.last.contains_key(name) { "&_HLS_skip=YES" } else { "" };
+        let skip =
+            if self.outcome.playlists.is_multiple_of(2) && self.outcome.last.contains_key(name) { "&_HLS_skip=YES" } else { "" };
         let query = format!("_HLS_msn={msn}&_HLS_part={part}{skip}");
-        let Response::Ready(body) = snapshot.respond(&Directives::parse(&query).unwrap()) else { panic!("{query} must be there") };
+        let Response::Ready(body) = snapshot.respond(&Directives::parse(&query).unwrap()) else {
+            panic!("{query} must be there")
+        };
         let text = String::from_utf8(body.plain().to_vec()).unwrap();
         self.outcome.violations.extend(self.checker.observe_playlist(at, name, &format!("{name}?{query}"), &text));
         self.outcome.playlists += 1;
@@ -488,7 +491,7 @@ fn sps(width: u32, height: u32) -> Vec<u8> {
     ue(width - 1);
     ue(height - 1);
     bits += "11001";
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('0');
     }
     let payload = bits.as_bytes().chunks(8).map(|byte| byte.iter().fold(0_u8, |all, bit| all << 1 | (bit - b'0')));

@@ -23,7 +23,14 @@ pub(super) struct Library {
 }
 
 impl Library {
-    pub(super) fn observe(&mut self, of: &str, uri: &str, answer: Option<&[u8]>, latest: Option<&Playlist>, findings: &mut Findings) {
+    pub(super) fn observe(
+        &mut self,
+        of: &str,
+        uri: &str,
+        answer: Option<&[u8]>,
+        latest: Option<&Playlist>,
+        findings: &mut Findings,
+    ) {
         let segments = latest.map_or(&[][..], |playlist| &playlist.segments);
         let part = segments.iter().flat_map(|segment| &segment.parts).find(|part| part.uri == uri);
         let segment = segments.iter().find(|segment| segment.uri == uri && segment.duration.is_some());
@@ -45,7 +52,8 @@ impl Library {
         let seconds = fragments.iter().map(|fragment| fragment.duration).sum::<u64>() as f64 / scale;
         if let Some(part) = part {
             findings.must(13, !part.independent || fragments[0].sync, || format!("{uri}: INDEPENDENT without a key frame"));
-            findings.must(10, (seconds - part.duration).abs() < 0.001, || format!("{uri}: DURATION {}, {seconds}", part.duration));
+            findings
+                .must(10, (seconds - part.duration).abs() < 0.001, || format!("{uri}: DURATION {}, {seconds}", part.duration));
             self.parts.insert(key, bytes.to_vec());
         } else if let Some(segment) = segment {
             self.target = latest.and_then(|playlist| playlist.target_duration).unwrap_or(0) as f64;

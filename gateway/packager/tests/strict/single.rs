@@ -94,9 +94,13 @@ fn check_part_age(playlist: &Playlist, findings: &mut Findings) {
     let mut after = 0.0;
     for segment in playlist.segments.iter().rev() {
         let msn = segment.msn;
-        findings.must(4, segment.parts.is_empty() || after <= limit + 0.01, || format!("segment {msn}: parts {after:.2} s behind the edge"));
+        findings.must(4, segment.parts.is_empty() || after <= limit + 0.01, || {
+            format!("segment {msn}: parts {after:.2} s behind the edge")
+        });
         let reach = after + segment.length();
-        findings.must(4, !segment.parts.is_empty() || reach + 0.01 > limit, || format!("segment {msn}: no parts {after:.2} s behind the edge"));
+        findings.must(4, !segment.parts.is_empty() || reach + 0.01 > limit, || {
+            format!("segment {msn}: no parts {after:.2} s behind the edge")
+        });
         after = reach;
     }
 }
