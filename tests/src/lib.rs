@@ -1,3 +1,4 @@
 //! Simulation, interop helpers, benchmarks, the tidy test.
 
 pub mod bench;
+pub mod llhls;
