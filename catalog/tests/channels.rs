@@ -1,5 +1,7 @@
 //! The catalog keeps what it acknowledged, and nothing else.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashSet;
 
 use minamo_catalog::{Catalog, CatalogError, Channel, ChannelKind, PAGE_MAX};
