@@ -99,14 +99,14 @@ pub fn segment_bytes(letter: char, msn: u64) -> Vec<u8> {
     (0..PARTS).flat_map(|part| part_bytes(letter, msn, part)).collect()
 }
 
-type Serve = dyn Fn(&str, Vec<u8>) -> (u16, Vec<u8>);
+type Serve<'a> = dyn Fn(&str, Vec<u8>) -> (u16, Vec<u8>) + 'a;
 
 /// A way to play the programme.
 pub struct Programme<'a> {
     /// (letter, parts published, text) → text.
     pub edit: &'a dyn Fn(char, u64, String) -> String,
     /// (URI, bytes) → (status, bytes).
-    pub serve: &'a Serve,
+    pub serve: &'a Serve<'a>,
     pub multivariant: &'a str,
 }
 
