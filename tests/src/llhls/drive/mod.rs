@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Answer, Checker, Kind, MediaPlaylist, Multivariant, Violation, judge_headers, parse, sabotage};
 use fetch::{Fetched, Fetcher};
+use tokio::task::JoinSet;
 
 /// Violations that are printed; further ones are only counted.
 const PRINTED_MAX: u64 = 200;
@@ -103,16 +104,15 @@ pub async fn run(options: Options) -> Result<Summary> {
         bail!("{} names no media playlist", options.url);
     }
     session.found(probes::preflight(&session.fetcher).await);
-    let playing: Vec<_> =
-        renditions.iter().map(|name| tokio::spawn(rendition::play(Arc::clone(&session), name.clone()))).collect();
-    while session.running() && !playing.iter().all(tokio::task::JoinHandle::is_finished) {
-        tokio::time::sleep(MULTIVARIANT_PERIOD.min(session.left())).await;
-        if let Err(error) = session.multivariant().await {
-            session.found(vec![Violation::new(9, format!("the multivariant playlist is gone: {error:#}"))]);
-        }
+    let mut playing = JoinSet::new();
+    for name in &renditions {
+        playing.spawn(rendition::play(Arc::clone(&session), name.clone()));
     }
-    for task in playing {
-        task.await?;
+    while !playing.is_empty() {
+        tokio::select! {
+            Some(ended) = playing.join_next() => ended?,
+            () = tokio::time::sleep(MULTIVARIANT_PERIOD) => session.read_multivariant_again().await,
+        }
     }
     let last = session.judge(|checker| checker.finish());
     session.found(last);
@@ -126,6 +126,12 @@ impl Session {
 
     fn left(&self) -> Duration {
         self.watch.saturating_sub(self.start.elapsed())
+    }
+
+    async fn read_multivariant_again(&self) {
+        if let Err(error) = self.multivariant().await {
+            self.found(vec![Violation::new(9, format!("the multivariant playlist is gone: {error:#}"))]);
+        }
     }
 
     fn judge<T>(&self, with: impl FnOnce(&mut Checker) -> T) -> T {
