@@ -35,7 +35,11 @@ pub async fn run(signaling_url: String, channel_id: String, options: DemoOptions
         if let Err(error) = publish_once(&signaling_url, &channel_id, &options, &shutdown).await {
             tracing::warn!(error = format!("{error:#}"), "the demo publisher lost its connection");
         }
-        pause = if began.elapsed() > Duration::from_secs(30) { Duration::from_millis(500) } else { (pause * 2).min(Duration::from_secs(8)) };
+        pause = if began.elapsed() > Duration::from_secs(30) {
+            Duration::from_millis(500)
+        } else {
+            (pause * 2).min(Duration::from_secs(8))
+        };
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(pause) => {}

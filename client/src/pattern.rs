@@ -100,8 +100,16 @@ impl Painter {
 
 /// Eight vertical bars in I420.
 fn color_bars(width: usize, height: usize) -> Vec<u8> {
-    const BARS: [(u8, u8, u8); 8] =
-        [(180, 128, 128), (162, 44, 142), (131, 156, 44), (112, 72, 58), (84, 184, 198), (65, 100, 212), (35, 212, 114), (60, 128, 128)];
+    const BARS: [(u8, u8, u8); 8] = [
+        (180, 128, 128),
+        (162, 44, 142),
+        (131, 156, 44),
+        (112, 72, 58),
+        (84, 184, 198),
+        (65, 100, 212),
+        (35, 212, 114),
+        (60, 128, 128),
+    ];
     let mut frame = vec![0; width * height * 3 / 2];
     let (luma, chroma) = frame.split_at_mut(width * height);
     let (blue, red) = chroma.split_at_mut(width * height / 4);

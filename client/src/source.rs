@@ -161,9 +161,7 @@ impl Worker {
 
     fn audio(&mut self, ticks: u64) -> Result<()> {
         let first = (self.epoch.unix.as_micros() as u64 * 48 / 1000) + ticks;
-        let pcm: Vec<i16> = (first..first + OPUS_SAMPLES)
-            .flat_map(|index| [(beep_sample(index) * 32_000.0) as i16; 2])
-            .collect();
+        let pcm: Vec<i16> = (first..first + OPUS_SAMPLES).flat_map(|index| [(beep_sample(index) * 32_000.0) as i16; 2]).collect();
         let data = self.audio.encode(&pcm)?;
         let _ = self.sender.try_send(Encoded::Audio { ticks, data });
         Ok(())

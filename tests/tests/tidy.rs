@@ -42,8 +42,22 @@ const HOUSE: &[(&str, &str, bool, &[&str])] = &[
 
 /// What no pure crate may depend on.
 const IMPURE: &[&str] = &[
-    "tokio", "mio", "quinn-udp", "socket2", "axum", "hyper", "reqwest", "sqlx", "rand", "uuid", "getrandom", "crossbeam-channel",
-    "metrics", "libc", "async-trait", "futures-util",
+    "tokio",
+    "mio",
+    "quinn-udp",
+    "socket2",
+    "axum",
+    "hyper",
+    "reqwest",
+    "sqlx",
+    "rand",
+    "uuid",
+    "getrandom",
+    "crossbeam-channel",
+    "metrics",
+    "libc",
+    "async-trait",
+    "futures-util",
 ];
 
 fn root() -> PathBuf {
@@ -94,7 +108,8 @@ fn only_the_allowed_arrows_exist() {
 #[test]
 fn every_member_of_the_workspace_is_in_the_table() {
     let workspace = manifest("");
-    let members: BTreeSet<&str> = workspace["workspace"]["members"].as_array().unwrap().iter().filter_map(|m| m.as_str()).collect();
+    let members: BTreeSet<&str> =
+        workspace["workspace"]["members"].as_array().unwrap().iter().filter_map(|m| m.as_str()).collect();
     let known: BTreeSet<&str> = HOUSE.iter().map(|(_, folder, ..)| *folder).chain(["tests"]).collect();
     assert_eq!(members, known);
 }

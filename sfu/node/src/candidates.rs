@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn a_wildcard_gives_every_interface_and_loopback_last() {
-        let interfaces = ["127.0.0.1", "10.0.0.5", "10.0.0.5", "169.254.1.1", "fe80::1", "2001:db8::5"].map(|ip| ip.parse().unwrap());
+        let interfaces =
+            ["127.0.0.1", "10.0.0.5", "10.0.0.5", "169.254.1.1", "fe80::1", "2001:db8::5"].map(|ip| ip.parse().unwrap());
         let text = |ips: Vec<IpAddr>| ips.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(text(on_wildcard(IpAddr::from([0, 0, 0, 0]), &interfaces)), ["10.0.0.5", "127.0.0.1"]);
         assert_eq!(text(on_wildcard(IpAddr::from([0u16; 8]), &interfaces)), ["10.0.0.5", "2001:db8::5", "127.0.0.1"]);

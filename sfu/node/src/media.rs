@@ -52,8 +52,16 @@ pub(crate) struct MediaThread {
 }
 
 impl MediaThread {
-    pub(crate) fn new(poll: Poll, socket: MediaSocket, orders: Orders, shard: Shard<Transport>, tap: TapQueue, stats: Arc<Mutex<Stats>>) -> Self {
-        let engine = Engine { shard, callbacks: HashMap::new(), tap, counts: ThreadCounts::default(), undrained: 0, rest_until: None };
+    pub(crate) fn new(
+        poll: Poll,
+        socket: MediaSocket,
+        orders: Orders,
+        shard: Shard<Transport>,
+        tap: TapQueue,
+        stats: Arc<Mutex<Stats>>,
+    ) -> Self {
+        let engine =
+            Engine { shard, callbacks: HashMap::new(), tap, counts: ThreadCounts::default(), undrained: 0, rest_until: None };
         Self { poll, socket, orders, engine, stats, publish_at: Instant::now(), readable: false }
     }
 

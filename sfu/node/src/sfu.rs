@@ -126,7 +126,12 @@ impl Sfu {
     ///
     /// # Errors
     /// When the media thread does not keep up.
-    pub fn add_peer(&self, peer: PeerId, ice: IceCredentials, on_event: Box<dyn Fn(PeerEvent) + Send + Sync>) -> Result<(), Overloaded> {
+    pub fn add_peer(
+        &self,
+        peer: PeerId,
+        ice: IceCredentials,
+        on_event: Box<dyn Fn(PeerEvent) + Send + Sync>,
+    ) -> Result<(), Overloaded> {
         self.inner.commands.send(Order::AddPeer(peer, ice, on_event))
     }
 

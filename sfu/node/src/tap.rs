@@ -109,7 +109,9 @@ impl Tap {
                 self.publishers.entry(key.clone()).or_default().add_track(info);
                 self.pour(&key);
             }
-            TapInput::Packet { track, arrival, packet } => self.with(track, |assembler| assembler.push_packet(arrival, track, packet)),
+            TapInput::Packet { track, arrival, packet } => {
+                self.with(track, |assembler| assembler.push_packet(arrival, track, packet))
+            }
             TapInput::Report { track, rtp32, ntp, arrival } => {
                 self.with(track, |assembler| assembler.push_report(arrival, track, rtp32, ntp));
             }
@@ -136,7 +138,8 @@ impl Tap {
 
     fn handle_timeouts(&mut self, now: Instant) {
         let due = |assembler: &Assembler| assembler.poll_timeout().is_some_and(|at| at <= now);
-        let keys: Vec<Publisher> = self.publishers.iter().filter(|(_, assembler)| due(assembler)).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<Publisher> =
+            self.publishers.iter().filter(|(_, assembler)| due(assembler)).map(|(key, _)| key.clone()).collect();
         for key in keys {
             if let Some(assembler) = self.publishers.get_mut(&key) {
                 assembler.handle_timeout(now);
@@ -182,7 +185,11 @@ mod tests {
         assert!(!queue.catch_up());
         let mut removed = Vec::new();
         while !queue.catch_up() || !inputs.is_empty() {
-            removed.extend(inputs.try_iter().filter_map(|input| if let TapInput::TrackRemoved { track } = input { Some(track.0) } else { None }));
+            removed.extend(
+                inputs
+                    .try_iter()
+                    .filter_map(|input| if let TapInput::TrackRemoved { track } = input { Some(track.0) } else { None }),
+            );
         }
         assert_eq!(removed, (0..2 * RESERVE as u64).collect::<Vec<_>>());
     }

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use minamo_media::{ChannelId, Codec, ConnectionId, TapEvent, TapSink, TrackId, Upstream};
 use minamo_sfu::{Overloaded, Sfu, SfuConfig, StartError};
-use minamo_sfu_core::model::{CloseReason, Command, Downlink, Extensions, Fingerprint, IceCredentials, Payload, PeerEvent, PeerId, Uplink};
+use minamo_sfu_core::model::{
+    CloseReason, Command, Downlink, Extensions, Fingerprint, IceCredentials, Payload, PeerEvent, PeerId, Uplink,
+};
 
 use self::client::{CLIENT_SSRC, Client, PT, Profiles, SERVER_SSRC};
 
@@ -62,7 +64,8 @@ impl Peer {
         socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
         let ice = IceCredentials { ufrag: format!("ufrag{id}"), pwd: format!("password-of-22-characters-{id}") };
         let server = sfu.candidates()[0];
-        let client = Client::new(Instant::now(), socket.local_addr().unwrap(), server, &ice, sfu.fingerprint(), &Profiles::Default);
+        let client =
+            Client::new(Instant::now(), socket.local_addr().unwrap(), server, &ice, sfu.fingerprint(), &Profiles::Default);
         let (sender, events): (Sender<PeerEvent>, _) = channel();
         let id = PeerId(id);
         sfu.add_peer(id, ice, Box::new(move |event| drop(sender.send(event)))).unwrap();
@@ -102,12 +105,21 @@ const OPUS: Payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None };
 
 fn publish(sfu: &Sfu, peer: PeerId, track: TrackId) {
     let tap = Some((ChannelId::from("channel"), ConnectionId::from("publisher")));
-    let uplink = Uplink { track, mid: "0".into(), payload: OPUS, extensions: Extensions::default(), ssrc: Some(CLIENT_SSRC), rtx_ssrc: None, tap };
+    let uplink = Uplink {
+        track,
+        mid: "0".into(),
+        payload: OPUS,
+        extensions: Extensions::default(),
+        ssrc: Some(CLIENT_SSRC),
+        rtx_ssrc: None,
+        tap,
+    };
     sfu.command(Command::AddUplink(peer, uplink)).unwrap();
 }
 
 fn subscribe(sfu: &Sfu, peer: PeerId, track: TrackId) {
-    let downlink = Downlink { track, mid: "0".into(), payload: OPUS, extensions: Extensions::default(), ssrc: SERVER_SSRC, rtx_ssrc: None };
+    let downlink =
+        Downlink { track, mid: "0".into(), payload: OPUS, extensions: Extensions::default(), ssrc: SERVER_SSRC, rtx_ssrc: None };
     sfu.command(Command::AddDownlink(peer, downlink)).unwrap();
 }
 
@@ -126,7 +138,8 @@ fn a_publisher_is_heard_by_a_subscriber_and_by_the_tap() {
             last = Instant::now();
             peers[0].client.send(last, b"\xF8opus");
         }
-        let unit = |event: &TapEvent| matches!(event, TapEvent::AccessUnit(of, unit) if *of == track && unit.data == b"\xF8opus"[..]);
+        let unit =
+            |event: &TapEvent| matches!(event, TapEvent::AccessUnit(of, unit) if *of == track && unit.data == b"\xF8opus"[..]);
         peers[1].client.received.iter().any(|payload| payload == &b"\xF8opus"[..]) && tap.any(unit)
     });
     assert!(heard, "{:?}", sfu.stats());

@@ -17,11 +17,6 @@ pub struct SignalingConfig {
 
 impl Default for SignalingConfig {
     fn default() -> Self {
-        Self {
-            connections_per_room_max: 1000,
-            connections_max: 10_000,
-            downlinks_per_peer_max: 100,
-            timing: Timing::default(),
-        }
+        Self { connections_per_room_max: 1000, connections_max: 10_000, downlinks_per_peer_max: 100, timing: Timing::default() }
     }
 }

@@ -4,8 +4,8 @@
 //! shell around it: sockets, timers, rooms and the SFU. Media bytes never come through here.
 
 pub mod api;
-mod config;
 mod clock;
+mod config;
 mod connection;
 mod ids;
 mod mailbox;

@@ -23,7 +23,8 @@ fn chromium() {
 #[test]
 fn chromium_in_a_room() {
     let answer = Answer::parse(include_str!("answers/chromium-156-room.sdp")).unwrap();
-    let read: Vec<_> = answer.sections.iter().map(|section| (section.rejected, section.direction, section.ssrc.is_some())).collect();
+    let read: Vec<_> =
+        answer.sections.iter().map(|section| (section.rejected, section.direction, section.ssrc.is_some())).collect();
     use Direction::{Inactive, RecvOnly, SendOnly};
     let (up, down, removed) = ((false, SendOnly, true), (false, RecvOnly, false), (true, Inactive, false));
     assert_eq!(read, [up, up, down, down, removed, removed]);
@@ -37,7 +38,9 @@ fn line_ends_and_session_level_lines() {
     let unix = CHROMIUM.replace("\r\n", "\n");
     assert_eq!(Answer::parse(&unix).unwrap(), Answer::parse(&unix.replace('\n', "\r\n")).unwrap());
     let fingerprint = ["0F"; 32].join(":");
-    let text = format!("v=0\r\na=setup:active\r\na=fingerprint:SHA-256 {fingerprint}\r\na=inactive\r\nm=audio 9 X 111\r\nm=video 9 X 96\r\na=recvonly\r\n");
+    let text = format!(
+        "v=0\r\na=setup:active\r\na=fingerprint:SHA-256 {fingerprint}\r\na=inactive\r\nm=audio 9 X 111\r\nm=video 9 X 96\r\na=recvonly\r\n"
+    );
     let answer = Answer::parse(&text).unwrap();
     assert_eq!(answer.fingerprint(), Some([0x0f; 32]));
     assert_eq!(answer.sections[0].direction, Direction::Inactive);

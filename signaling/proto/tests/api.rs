@@ -104,7 +104,9 @@ fn settings_survive_storage() {
 
 #[test]
 fn audio_bitrates_round_down() {
-    for (asked, given) in [(0, 32_000), (31_999, 32_000), (64_000, 64_000), (95_999, 80_000), (300_000, 256_000), (u32::MAX, 320_000)] {
+    for (asked, given) in
+        [(0, 32_000), (31_999, 32_000), (64_000, 64_000), (95_999, 80_000), (300_000, 256_000), (u32::MAX, 320_000)]
+    {
         assert_eq!(round_audio_bps(asked), given, "{asked}");
     }
 }

@@ -19,8 +19,21 @@ fn json() -> impl Strategy<Value = Value> {
         prop_oneof![Just("connect"), Just("sendonly"), Just("answer"), Just("H264"), Just("OPUS")].prop_map(Value::from),
     ];
     let name = prop_oneof![
-        Just("type"), Just("role"), Just("channel_id"), Just("audio"), Just("video"), Just("bit_rate"), Just("codec_type"),
-        Just("opus_params"), Just("h264_params"), Just("sdp"), Just("hls"), Just("width"), Just("fps"), Just("bps"), Just("archive"),
+        Just("type"),
+        Just("role"),
+        Just("channel_id"),
+        Just("audio"),
+        Just("video"),
+        Just("bit_rate"),
+        Just("codec_type"),
+        Just("opus_params"),
+        Just("h264_params"),
+        Just("sdp"),
+        Just("hls"),
+        Just("width"),
+        Just("fps"),
+        Just("bps"),
+        Just("archive"),
     ];
     leaf.prop_recursive(4, 48, 8, move |inner| {
         prop_oneof![

@@ -43,7 +43,10 @@ fn parameters_are_read_from_numbers_and_strings() {
     }))
     .unwrap();
     let audio = connect.audio.unwrap();
-    assert_eq!((audio.bit_rate_kbps, audio.opus.stereo, audio.opus.minptime, audio.opus.usedtx), (Some(96), Some(true), Some(20), None));
+    assert_eq!(
+        (audio.bit_rate_kbps, audio.opus.stereo, audio.opus.minptime, audio.opus.usedtx),
+        (Some(96), Some(true), Some(20), None)
+    );
     let video = connect.video.unwrap();
     assert_eq!((video.bit_rate_kbps, video.vp9_profile_id), (Some(2500), Some(2)));
     assert_eq!(video.h264.profile_level_id.as_deref(), Some("42e01f"));

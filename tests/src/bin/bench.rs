@@ -76,7 +76,11 @@ async fn forwarding(limit: f64) -> Result<()> {
     let together = cpu_share(&server).await?;
     let sent = server.metric("minamo_sfu_packets_out_total").await? - sent;
     let per_packet = (together - alone) * MEASURE.as_secs_f64() * 1e9 / sent;
-    println!("  {sent:.0} packets out in {MEASURE:?}; server {:.2} % of a core, {:.2} % with the publisher alone", together * 100.0, alone * 100.0);
+    println!(
+        "  {sent:.0} packets out in {MEASURE:?}; server {:.2} % of a core, {:.2} % with the publisher alone",
+        together * 100.0,
+        alone * 100.0
+    );
     println!("  {per_packet:.0} ns of CPU per forwarded packet = {:.2} × the bare limit of this run", per_packet / limit);
     println!("  {:.2} ms of CPU per join", joining.as_secs_f64() * 1e3 / SUBSCRIBERS as f64);
     println!("  {} KiB of memory per active subscriber", (server.resident_kib()?.saturating_sub(memory)) / SUBSCRIBERS as u64);

@@ -21,10 +21,10 @@ use rtc_shared::error::Error;
 use rtc_srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
 use rtc_srtp::protection_profile::ProtectionProfile;
 
+use super::TransportCounters;
 use super::identity::{Identity, fingerprint_of};
 use super::record::{HelloAssembly, Record, offers_gcm, records};
 use super::srtp::Srtp;
-use super::TransportCounters;
 use crate::model::{CloseReason, Fingerprint};
 
 /// The name under which the only connection of an [`Endpoint`] runs, whatever the peer's address is.
@@ -79,7 +79,13 @@ impl Dtls {
     }
 
     /// One datagram from an authenticated route. Datagrams to send are appended to `out`.
-    pub(super) fn handle(&mut self, now: Instant, data: BytesMut, out: &mut Vec<BytesMut>, counters: &mut TransportCounters) -> Vec<DtlsEvent> {
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        data: BytesMut,
+        out: &mut Vec<BytesMut>,
+        counters: &mut TransportCounters,
+    ) -> Vec<DtlsEvent> {
         let Some(records) = records(&data).filter(|records| records.len() <= MAX_RECORDS) else {
             counters.garbage += 1;
             return Vec::new();

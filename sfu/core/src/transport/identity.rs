@@ -34,7 +34,8 @@ impl Identity {
         let provider: Arc<dyn RTCCryptoProvider> = Arc::new(AwsLcRsProvider::new());
         let failed = |error: rtc_shared::error::Error| TransportError::Identity(error.to_string());
         let certificate = Certificate::generate_self_signed(vec!["minamo".to_owned()], provider.crypto()).map_err(failed)?;
-        let der = certificate.certificate.first().ok_or_else(|| TransportError::Identity("no certificate was made".to_owned()))?;
+        let der =
+            certificate.certificate.first().ok_or_else(|| TransportError::Identity("no certificate was made".to_owned()))?;
         let fingerprint = fingerprint_of(der.as_ref(), provider.crypto())
             .ok_or_else(|| TransportError::Identity("the crypto provider has no SHA-256".to_owned()))?;
         let config = |profile| configure(&provider, &certificate, profile).map(Arc::new).map_err(failed);

@@ -281,7 +281,8 @@ impl Transport {
             return;
         };
         let crypto = self.identity.crypto();
-        let opened = if rtcp { srtp.open_rtcp(data, crypto).map(Input::Rtcp) } else { srtp.open_rtp(data, crypto).map(Input::Rtp) };
+        let opened =
+            if rtcp { srtp.open_rtcp(data, crypto).map(Input::Rtcp) } else { srtp.open_rtp(data, crypto).map(Input::Rtp) };
         match opened {
             Ok(input) => self.input(input),
             Err(OpenError::Malformed) => self.counters.garbage += 1,

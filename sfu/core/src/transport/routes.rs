@@ -59,7 +59,12 @@ impl Routes {
         }
         if self.known.len() >= MAX_ROUTES {
             let current = self.current;
-            let stale = self.known.iter().enumerate().filter(|(_, (known, _))| Some(*known) != current).min_by_key(|(_, (_, seen))| *seen);
+            let stale = self
+                .known
+                .iter()
+                .enumerate()
+                .filter(|(_, (known, _))| Some(*known) != current)
+                .min_by_key(|(_, (_, seen))| *seen);
             if let Some((index, _)) = stale {
                 self.known.swap_remove(index);
             }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use rtc_sctp::{Association, DatagramEvent, Endpoint, EndpointConfig, Event, Payload, ServerConfig, StreamEvent, TransportConfig};
+use rtc_sctp::{
+    Association, DatagramEvent, Endpoint, EndpointConfig, Event, Payload, ServerConfig, StreamEvent, TransportConfig,
+};
 use rtc_shared::TransportProtocol;
 
 /// SCTP runs inside DTLS and has no addresses of its own.

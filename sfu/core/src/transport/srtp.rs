@@ -115,7 +115,9 @@ fn opener(keys: &SessionKeys, profile: ProtectionProfile, crypto: &dyn RTCCrypto
 fn verdict(error: &Error) -> OpenError {
     match error {
         Error::SrtpSsrcDuplicated(..) | Error::SrtcpSsrcDuplicated(..) | Error::ErrDuplicated => OpenError::Replayed,
-        Error::ErrTooShortRtp | Error::ErrTooShortRtcp | Error::SrtpTooSmall(..) | Error::SrtcpTooSmall(..) => OpenError::Malformed,
+        Error::ErrTooShortRtp | Error::ErrTooShortRtcp | Error::SrtpTooSmall(..) | Error::SrtcpTooSmall(..) => {
+            OpenError::Malformed
+        }
         _ => OpenError::NotAuthentic,
     }
 }

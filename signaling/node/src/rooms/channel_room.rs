@@ -7,9 +7,7 @@ use axum::extract::ws::Utf8Bytes;
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId, TrackId};
 use minamo_sfu_core::room::{self, Room};
-use minamo_signaling_proto::sora::{
-    Connect, ConnectionEvent, Counters, EventType, Notify, Present, Role, ServerMessage,
-};
+use minamo_signaling_proto::sora::{Connect, ConnectionEvent, Counters, EventType, Notify, Present, Role, ServerMessage};
 
 use crate::mailbox::Mailbox;
 use crate::session::{Closing, Published, Reason};

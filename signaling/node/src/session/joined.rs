@@ -20,8 +20,13 @@ const VIDEO_CODEC_DEFAULT: Codec = Codec::H264;
 #[derive(Clone, Copy, Debug)]
 enum Media {
     /// ICE and DTLS are not up.
-    Waiting { deadline: Instant },
-    Up { minutes: u64, next_minute: Instant },
+    Waiting {
+        deadline: Instant,
+    },
+    Up {
+        minutes: u64,
+        next_minute: Instant,
+    },
     /// The SFU has forgotten the peer.
     Gone,
 }
@@ -55,12 +60,7 @@ impl Joined {
             wants_video: connect.role.sends() || connect.video.is_some(),
             connection: admission.connection.clone(),
             tap,
-            negotiation: Negotiation::new(
-                admission.seed,
-                admission.endpoint.clone(),
-                &uplinks,
-                admission.downlinks_max,
-            ),
+            negotiation: Negotiation::new(admission.seed, admission.endpoint.clone(), &uplinks, admission.downlinks_max),
             answer_deadline: Some(now + timing.answer),
             published: Vec::new(),
             media: Media::Waiting { deadline: now + timing.media },
@@ -87,10 +87,7 @@ impl Joined {
             bundle_id: connect.bundle_id.unwrap_or_else(|| connection_id.clone()),
             connection_id,
             channel_id: connect.channel_id,
-            mid: Mids {
-                audio: self.negotiation.uplink_mid(Kind::Audio),
-                video: self.negotiation.uplink_mid(Kind::Video),
-            },
+            mid: Mids { audio: self.negotiation.uplink_mid(Kind::Audio), video: self.negotiation.uplink_mid(Kind::Video) },
             version: env!("CARGO_PKG_VERSION"),
             simulcast: false,
             simulcast_multicodec: false,

@@ -83,9 +83,14 @@ pub struct Admission {
 
 enum Phase {
     /// Nothing was said yet.
-    Opening { deadline: Instant },
+    Opening {
+        deadline: Instant,
+    },
     /// The shell looks the channel up.
-    Joining { deadline: Instant, connect: Box<Connect> },
+    Joining {
+        deadline: Instant,
+        connect: Box<Connect>,
+    },
     /// In the room.
     Joined(Box<Joined>),
     Closed,

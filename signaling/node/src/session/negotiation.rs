@@ -51,7 +51,9 @@ const _: () = assert!(4 * DOWNLINKS_MAX + 3 <= SECTIONS_MAX);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// The first offer or, when false, a re-offer waits for its answer.
-    Waiting { first: bool },
+    Waiting {
+        first: bool,
+    },
     Stable,
 }
 
@@ -73,12 +75,7 @@ pub(super) struct Negotiation {
 
 impl Negotiation {
     /// Everything that the first offer will carry. The caller sends [`Negotiation::description`].
-    pub(super) fn new(
-        seed: [u8; 32],
-        endpoint: Arc<Endpoint>,
-        uplinks: &[UplinkWish],
-        downlinks_max: usize,
-    ) -> Self {
+    pub(super) fn new(seed: [u8; 32], endpoint: Arc<Endpoint>, uplinks: &[UplinkWish], downlinks_max: usize) -> Self {
         let mut names = Names::new(seed);
         let mut negotiation = Self {
             ice: names.ice_credentials(),

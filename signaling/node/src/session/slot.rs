@@ -2,9 +2,7 @@
 
 use minamo_media::{ChannelId, Codec, ConnectionId, TrackId};
 use minamo_sfu_core::model::{Downlink, Extensions, Payload, Uplink};
-use minamo_signaling_proto::sdp::extension::{
-    ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION,
-};
+use minamo_signaling_proto::sdp::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
 use minamo_signaling_proto::sdp::{AnswerSection, Body, Format, MediaKind, Section};
 
 /// One m-section and its state.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use minamo_sfu_core::model::{Command, CloseReason, PeerEvent};
+use minamo_sfu_core::model::{CloseReason, Command, PeerEvent};
 use minamo_signaling_proto::sdp::Answer;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -80,7 +80,8 @@ impl Observer {
         self.sections = read.sections.len();
         assert!(self.sections <= 2 + 2 * 40, "places are taken again: {}", self.sections);
         if kind == "answer" {
-            let faults = offer_schema::faults(message, message["mid"].get("audio").is_some(), message["mid"].get("video").is_some());
+            let faults =
+                offer_schema::faults(message, message["mid"].get("audio").is_some(), message["mid"].get("video").is_some());
             assert!(faults.is_empty(), "{faults:?}");
         }
         self.last_offer = Some((kind, sdp.to_owned()));

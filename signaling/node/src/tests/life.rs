@@ -36,11 +36,8 @@ fn a_publisher_is_told_to_the_sfu_and_published_once_media_is_up() {
         tap: both,
     };
     let fingerprint = Fingerprint(answering::FINGERPRINT);
-    let expected = [
-        Command::AddUplink(PEER, audio),
-        Command::AddUplink(PEER, video),
-        Command::SetRemote { peer: PEER, fingerprint },
-    ];
+    let expected =
+        [Command::AddUplink(PEER, audio), Command::AddUplink(PEER, video), Command::SetRemote { peer: PEER, fingerprint }];
     assert_eq!(actions, expected.map(Action::Sfu));
     bench.session.handle_peer_event(bench.now, PeerEvent::Connected);
     let actions = bench.actions();

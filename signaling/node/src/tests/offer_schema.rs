@@ -19,7 +19,10 @@ pub(super) fn faults(offer: &Value, sends_audio: bool, sends_video: bool) -> Vec
     for name in ["simulcast", "spotlight", "simulcast_multicodec", "multistream", "audio", "video"] {
         need(offer[name].is_boolean(), name);
     }
-    need(offer["version"].as_str().is_some_and(|version| version.split('.').filter(|n| n.parse::<u32>().is_ok()).count() == 3), "version");
+    need(
+        offer["version"].as_str().is_some_and(|version| version.split('.').filter(|n| n.parse::<u32>().is_ok()).count() == 3),
+        "version",
+    );
     need(offer["connection_id"].as_str().is_some_and(|id| id.len() == 26), "connection_id has 26 bytes");
     need(offer["mid"].is_object(), "mid");
     need(offer["mid"].get("audio").is_some_and(Value::is_string) == sends_audio, "mid.audio");
@@ -30,7 +33,8 @@ pub(super) fn faults(offer: &Value, sends_audio: bool, sends_video: bool) -> Vec
         Some(servers) => servers.iter().for_each(|server| ice_server(server, &mut need)),
     }
     if let Some(channels) = offer.get("data_channels") {
-        let complete = |entry: &Value| entry["label"].is_string() && entry["compress"].is_boolean() && entry["direction"].is_string();
+        let complete =
+            |entry: &Value| entry["label"].is_string() && entry["compress"].is_boolean() && entry["direction"].is_string();
         need(channels.as_array().is_some_and(|channels| channels.iter().all(complete)), "data_channels");
     }
     sdp(offer, &mut need);
@@ -58,7 +62,9 @@ fn sdp(offer: &Value, need: &mut impl FnMut(bool, &str)) {
     let live = sections.iter().filter(|section| !section.starts_with("audio 0 ") && !section.starts_with("video 0 "));
     need(bundle.split(' ').count() == live.clone().count(), "BUNDLE has every live section");
     for section in live {
-        for line in ["a=setup:actpass", "a=fingerprint:sha-256 ", "a=ice-ufrag:", "a=ice-pwd:", "a=candidate:", "a=end-of-candidates"] {
+        for line in
+            ["a=setup:actpass", "a=fingerprint:sha-256 ", "a=ice-ufrag:", "a=ice-pwd:", "a=candidate:", "a=end-of-candidates"]
+        {
             need(section.contains(line), line);
         }
         need(section.starts_with("application") || section.contains("a=rtcp-mux\r\na=rtcp-rsize\r\n"), "a=rtcp-mux");
@@ -76,8 +82,15 @@ fn sdp(offer: &Value, need: &mut impl FnMut(bool, &str)) {
 #[test]
 fn every_offer_has_every_mandatory_member() {
     let videos = [
-        json!(true), json!(false), json!({}), json!({"codec_type": "VP8"}), json!({"codec_type": "VP9", "vp9_params": {"profile_id": 2}}),
-        json!({"codec_type": "AV1"}), json!({"codec_type": "H265"}), json!({"codec_type": "H264", "bit_rate": 500}), Value::Null,
+        json!(true),
+        json!(false),
+        json!({}),
+        json!({"codec_type": "VP8"}),
+        json!({"codec_type": "VP9", "vp9_params": {"profile_id": 2}}),
+        json!({"codec_type": "AV1"}),
+        json!({"codec_type": "H265"}),
+        json!({"codec_type": "H264", "bit_rate": 500}),
+        Value::Null,
     ];
     let audios = [json!(true), json!(false), json!({"bit_rate": 64, "opus_params": {"stereo": true}})];
     let mut checked = 0;
@@ -103,12 +116,15 @@ fn every_offer_has_every_mandatory_member() {
 fn negative_control() {
     let (_, offer) = Bench::offered(&connect("sendrecv"), admission());
     assert_eq!(faults(&offer, true, true), [""; 0]);
-    for name in ["type", "sdp", "config", "connection_id", "client_id", "session_id", "mid", "simulcast", "version", "spotlight"] {
+    for name in ["type", "sdp", "config", "connection_id", "client_id", "session_id", "mid", "simulcast", "version", "spotlight"]
+    {
         let mut broken = offer.clone();
         broken.as_object_mut().unwrap().remove(name);
         assert!(!faults(&broken, true, true).is_empty(), "the loss of {name} is not noticed");
     }
-    for (from, to) in [("a=end-of-candidates", "a=x"), ("a=setup:actpass", "a=setup:active"), ("a=group:BUNDLE audio", "a=group:BUNDLE")] {
+    for (from, to) in
+        [("a=end-of-candidates", "a=x"), ("a=setup:actpass", "a=setup:active"), ("a=group:BUNDLE audio", "a=group:BUNDLE")]
+    {
         let mut broken = offer.clone();
         broken["sdp"] = json!(offer["sdp"].as_str().unwrap().replace(from, to));
         assert_ne!(broken, offer);

@@ -30,9 +30,8 @@ pub struct FormatTable {
 }
 
 /// Dynamic payload types that no codec has by default; 64 to 95 collide with RTCP (RFC 5761 §4).
-const SPARE: [u8; 26] = [
-    35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 112, 113, 114, 115, 116, 117,
-];
+const SPARE: [u8; 26] =
+    [35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 112, 113, 114, 115, 116, 117];
 
 impl FormatTable {
     /// The format for that codec with those parameters. When no payload type is left the codec's first format is given: a

@@ -33,8 +33,7 @@ pub mod extension {
     /// When a packet left the sender.
     pub const ABS_SEND_TIME: Extension = extension(2, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time");
     /// Transport-wide sequence number.
-    pub const TRANSPORT_CC: Extension =
-        extension(3, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01");
+    pub const TRANSPORT_CC: Extension = extension(3, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01");
     /// RFC 9143 §15.
     pub const MID: Extension = extension(4, "urn:ietf:params:rtp-hdrext:sdes:mid");
     /// 3GPP TS 26.114.

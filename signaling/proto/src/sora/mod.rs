@@ -11,9 +11,7 @@ use serde_json::{Map, Value};
 pub use connect::{
     Audio, AudioParams, Connect, H264Params, ID_BYTES_MAX, METADATA_BYTES_MAX, OpusParams, Role, Video, VideoParams,
 };
-pub use server::{
-    ConnectionEvent, Counters, EventType, IceConfig, IceServer, Mids, Notify, Offer, Present, ServerMessage,
-};
+pub use server::{ConnectionEvent, Counters, EventType, IceConfig, IceServer, Mids, Notify, Offer, Present, ServerMessage};
 
 /// A message that ends its connection. Displays as the reason of the WebSocket close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

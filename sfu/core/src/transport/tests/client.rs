@@ -51,11 +51,24 @@ pub(crate) enum Profiles {
 }
 
 impl Client {
-    pub(crate) fn new(now: Instant, addr: SocketAddr, server: SocketAddr, ice: &IceCredentials, server_fingerprint: Fingerprint, profiles: &Profiles) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        addr: SocketAddr,
+        server: SocketAddr,
+        ice: &IceCredentials,
+        server_fingerprint: Fingerprint,
+        profiles: &Profiles,
+    ) -> Self {
         let mut pc = peer_connection(now, profiles);
         let sender = pc.add_track(track()).unwrap();
         pc.create_data_channel("test", None).unwrap();
-        let host = CandidateConfig { network: "udp".into(), address: addr.ip().to_string(), port: addr.port(), component: 1, ..Default::default() };
+        let host = CandidateConfig {
+            network: "udp".into(),
+            address: addr.ip().to_string(),
+            port: addr.port(),
+            component: 1,
+            ..Default::default()
+        };
         let candidate = CandidateHostConfig { base_config: host, ..Default::default() }.new_candidate_host().unwrap();
         pc.add_local_candidate(RTCIceCandidate::from(&candidate).to_json().unwrap()).unwrap();
         let offer = pc.create_offer(None).unwrap();
@@ -67,7 +80,12 @@ impl Client {
     }
 
     pub(crate) fn receive(&mut self, now: Instant, datagram: &[u8]) {
-        let transport = TransportContext { local_addr: self.addr, peer_addr: self.server, ecn: None, transport_protocol: TransportProtocol::UDP };
+        let transport = TransportContext {
+            local_addr: self.addr,
+            peer_addr: self.server,
+            ecn: None,
+            transport_protocol: TransportProtocol::UDP,
+        };
         let _ = self.pc.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(datagram) });
     }
 
@@ -91,7 +109,13 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, now: Instant, payload: &'static [u8]) {
-        let header = rtc::rtp::Header { version: 2, payload_type: PT, sequence_number: self.sequence, ssrc: CLIENT_SSRC, ..Default::default() };
+        let header = rtc::rtp::Header {
+            version: 2,
+            payload_type: PT,
+            sequence_number: self.sequence,
+            ssrc: CLIENT_SSRC,
+            ..Default::default()
+        };
         self.sequence = self.sequence.wrapping_add(1);
         let packet = rtc::rtp::Packet { header, payload: Bytes::from_static(payload) };
         self.pc.rtp_sender(self.sender).unwrap().write_rtp(now, packet).unwrap();

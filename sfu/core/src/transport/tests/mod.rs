@@ -74,7 +74,8 @@ fn rtcp_passes_both_ways() {
     report.extend([0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88]);
     report.extend([0; 12]);
     link.server.send_rtcp(&report);
-    let echoes = |input: &Input| matches!(input, Input::Rtcp(packet) if packet.windows(4).any(|bytes| bytes == [0x33, 0x44, 0x55, 0x66]));
+    let echoes =
+        |input: &Input| matches!(input, Input::Rtcp(packet) if packet.windows(4).any(|bytes| bytes == [0x33, 0x44, 0x55, 0x66]));
     assert!(link.run_until(Duration::from_secs(5), |link| link.inputs.iter().any(echoes)));
     assert_eq!(link.server.counters().undecryptable, 0);
 }

@@ -36,7 +36,14 @@ struct Request<'a> {
 
 fn good() -> Request<'static> {
     let pwd = "a-password-of-22-chars-or-more";
-    Request { kind: BINDING_REQUEST, username: "ours1:theirs", pwd, use_candidate: false, nominate_unprotected: false, fingerprint: true }
+    Request {
+        kind: BINDING_REQUEST,
+        username: "ours1:theirs",
+        pwd,
+        use_candidate: false,
+        nominate_unprotected: false,
+        fingerprint: true,
+    }
 }
 
 impl Request<'_> {
@@ -149,7 +156,11 @@ fn the_latest_nomination_wins_and_others_do_not_move_it() {
     assert_eq!(current(&mut transport, 3, &plain), Some(route(2)));
     assert_eq!(current(&mut transport, 3, &nominating), Some(route(3)));
     assert_eq!(current(&mut transport, 4, &plain), Some(route(3)));
-    assert_eq!(current(&mut transport, 4, &unprotected), Some(route(3)), "USE-CANDIDATE behind MESSAGE-INTEGRITY counts for nothing");
+    assert_eq!(
+        current(&mut transport, 4, &unprotected),
+        Some(route(3)),
+        "USE-CANDIDATE behind MESSAGE-INTEGRITY counts for nothing"
+    );
     assert_eq!(current(&mut transport, 4, &nominating), Some(route(4)), "the peer has moved");
 }
 

@@ -44,7 +44,10 @@ impl Client {
         client.connection_id = offer["connection_id"].as_str().unwrap().to_owned();
         client.answer("answer", &offer).await;
         let created = client.next_of("notify").await;
-        assert_eq!((&created["event_type"], &created["connection_id"]), (&json!("connection.created"), &json!(client.connection_id)));
+        assert_eq!(
+            (&created["event_type"], &created["connection_id"]),
+            (&json!("connection.created"), &json!(client.connection_id))
+        );
         (client, created)
     }
 

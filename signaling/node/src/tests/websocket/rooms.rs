@@ -22,14 +22,19 @@ async fn two_meet_and_part() {
 
     let heard = anna.next_of("notify").await;
     assert_eq!((&heard["connection_id"], heard.get("data")), (&json!(ben.connection_id), None));
-    for member in ["event_type", "timestamp", "session_id", "channel_id", "role", "client_id", "bundle_id", "turn_transport_type"] {
+    for member in ["event_type", "timestamp", "session_id", "channel_id", "role", "client_id", "bundle_id", "turn_transport_type"]
+    {
         assert!(heard[member].is_string(), "{member}: {heard}");
     }
     assert_eq!((&heard["audio"], &heard["video"], &heard["minutes"]), (&json!(true), &json!(true), &json!(0)));
     let re_offer = anna.next_of("re-offer").await;
     assert_eq!(re_offer["sdp"].as_str().unwrap().matches(&format!("a=msid:{} ", ben.connection_id)).count(), 2);
     anna.answer("re-answer", &re_offer).await;
-    server.until(|server| server.sfu.commands.lock().unwrap().iter().filter(|command| matches!(command, Command::AddDownlink(..))).count() == 4).await;
+    server
+        .until(|server| {
+            server.sfu.commands.lock().unwrap().iter().filter(|command| matches!(command, Command::AddDownlink(..))).count() == 4
+        })
+        .await;
 
     ben.say(&json!({"type": "disconnect"})).await;
     assert_eq!(ben.closed().await, (1000, "TYPE-DISCONNECT".into()));

@@ -95,7 +95,8 @@ impl Server {
     pub(super) async fn start(config: SignalingConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Catalog::open_in(folder.path()).await.unwrap();
-        let kinds = [("single", ChannelKind::Single), ("room", ChannelKind::Multistream), ("hls-room", ChannelKind::MultistreamWithHls)];
+        let kinds =
+            [("single", ChannelKind::Single), ("room", ChannelKind::Multistream), ("hls-room", ChannelKind::MultistreamWithHls)];
         for (id, kind) in kinds {
             catalog.create_channel_with_id(id.into(), kind, json!({})).await.unwrap();
         }
