@@ -102,15 +102,15 @@ test('garbage on the media port is dropped and counted, and memory does not grow
     () => Buffer.concat([Buffer.from([0x80, 200]), randomBytes(30)]),
     () => Buffer.alloc(0),
   ];
+  after(() => socket.close());
   const flood = async (count) => { for (let i = 0; i < count; i += 1) await send(kinds[i % kinds.length]()); };
   await flood(3000);
   const before = rss();
   await flood(20_000);
   await sleep(1500);
   assert.ok(rss() - before < 8_192, `grew by ${rss() - before} KiB`);
-  assert.ok(await until('drops are counted', 5000, () => server.metric('minamo_sfu_dropped_packets_total')) > 1000);
+  assert.ok(await until('drops are counted', 5000, () => server.metric('minamo_sfu_dropped_total')) > 1000);
   assert.equal((await fetch(`${server.base}/healthz`)).status, 200);
-  socket.close();
 });
 
 test('a start that cannot work is one clear line and an exit code', { timeout: 30_000 }, async () => {

@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 if [ $# -gt 0 ]; then files=("$@"); else files=(publish.test.mjs room.test.mjs continuity.test.mjs hostile.test.mjs demo.test.mjs); fi
-exec node --test --test-concurrency=1 --test-reporter=spec "${files[@]}"
+exec node --test --test-concurrency=1 --test-force-exit --test-reporter=spec "${files[@]}"
