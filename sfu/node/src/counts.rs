@@ -54,13 +54,29 @@ pub(crate) fn publish(stats: &Stats, socket: &SocketCounts, thread: &ThreadCount
         "contested_addresses_total" = stats.contested_addresses,
         "sends_total" = socket.sends,
         "receive_errors_total" = socket.receive_errors,
-        "panics_total" = thread.panics,
+        "stun_answered_total" = stats.transports.stun_answered,
+        "dtls_flights_repeated_total" = stats.transports.dtls_flights_repeated,
+        "panics_total" = thread.panics + stats.transports.panics,
     );
-    publish_drops(stats, socket, thread);
+    for (reason, count) in drops(stats, socket, thread) {
+        metrics::counter!("minamo_sfu_dropped_total", "reason" => reason).absolute(count);
+    }
 }
 
-fn publish_drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) {
-    let drops = [
+/// By reason: first what transports dropped, then what the shard, the tap and the socket did.
+fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 20] {
+    let transports = &stats.transports;
+    [
+        ("stun_rejected", transports.stun_rejected),
+        ("unknown_route", transports.unknown_route),
+        ("garbage", transports.garbage),
+        ("dtls", transports.dtls_dropped),
+        ("before_keys", transports.before_keys),
+        ("undecryptable", transports.undecryptable),
+        ("replayed", transports.replayed),
+        ("ssrc_overflow", transports.ssrc_overflow),
+        ("unsendable", transports.unsendable),
+        ("overflow", transports.overflow),
         ("unknown_address", stats.dropped_unknown_address),
         ("malformed", stats.dropped_malformed),
         ("unknown_ssrc", stats.dropped_unknown_ssrc),
@@ -71,8 +87,24 @@ fn publish_drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) {
         ("command", stats.dropped_commands),
         ("tap", stats.dropped_tap + thread.tap_drops),
         ("send", socket.send_drops),
-    ];
-    for (reason, count) in drops {
-        metrics::counter!("minamo_sfu_dropped_total", "reason" => reason).absolute(count);
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn what_transports_drop_is_told_by_reason() {
+        let mut stats = Stats::default();
+        (stats.transports.garbage, stats.transports.replayed, stats.dropped_tap) = (3, 5, 7);
+        let thread = ThreadCounts { tap_drops: 11, ..ThreadCounts::default() };
+        let list = drops(&stats, &SocketCounts::default(), &thread);
+        let told = HashMap::from(list);
+        assert_eq!(told.len(), list.len(), "no reason stands for two things");
+        assert_eq!((told["garbage"], told["replayed"], told["tap"]), (3, 5, 18));
+        assert_eq!(told.values().sum::<u64>(), 26, "and nothing else");
     }
 }

@@ -12,6 +12,7 @@ mod batch;
 mod candidates;
 mod commands;
 mod counts;
+mod heartbeat;
 mod media;
 mod sfu;
 mod socket;

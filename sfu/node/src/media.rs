@@ -13,6 +13,7 @@ use mio::{Events, Poll, Token};
 
 use crate::commands::{OnEvent, Order, Orders};
 use crate::counts::{self, ThreadCounts};
+use crate::heartbeat::{BEAT, Heart};
 use crate::socket::MediaSocket;
 use crate::tap::TapQueue;
 
@@ -47,6 +48,7 @@ pub(crate) struct MediaThread {
     orders: Orders,
     engine: Engine,
     stats: Arc<Mutex<Stats>>,
+    heart: Heart,
     publish_at: Instant,
     readable: bool,
 }
@@ -59,16 +61,18 @@ impl MediaThread {
         shard: Shard<Transport>,
         tap: TapQueue,
         stats: Arc<Mutex<Stats>>,
+        heart: Heart,
     ) -> Self {
         let engine =
             Engine { shard, callbacks: HashMap::new(), tap, counts: ThreadCounts::default(), undrained: 0, rest_until: None };
-        Self { poll, socket, orders, engine, stats, publish_at: Instant::now(), readable: false }
+        Self { poll, socket, orders, engine, stats, heart, publish_at: Instant::now(), readable: false }
     }
 
     /// Until [`Commands::stop`](crate::commands::Commands::stop).
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(8);
         while !self.orders.stopped() {
+            self.heart.beat(Instant::now());
             let wait = if self.readable { Duration::ZERO } else { self.wait(Instant::now()) };
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
                 && error.kind() != std::io::ErrorKind::Interrupted
@@ -108,16 +112,20 @@ impl MediaThread {
     fn wait(&mut self, now: Instant) -> Duration {
         let backlog = (!self.engine.tap.catch_up()).then(|| now + BACKLOG_RETRY);
         let next = [Some(self.publish_at), self.engine.next_timeout(), backlog].into_iter().flatten().min();
-        next.map_or(PUBLISH, |at| at.saturating_duration_since(now))
+        next.map_or(BEAT, |at| at.saturating_duration_since(now)).min(BEAT)
     }
 
     fn publish(&mut self, now: Instant) {
+        let due = now >= self.publish_at;
+        if due {
+            self.engine.shard.sum_transports();
+        }
         let stats = self.engine.shard.stats();
         // Never wait for a reader.
         if let Ok(mut shared) = self.stats.try_lock() {
             *shared = *stats;
         }
-        if now >= self.publish_at {
+        if due {
             self.publish_at = now + PUBLISH;
             self.engine.counts.tap_drops = self.engine.tap.dropped;
             counts::publish(stats, &self.socket.counts, &self.engine.counts);
@@ -130,7 +138,8 @@ impl MediaThread {
             self.engine.command(Command::RemovePeer { peer, clean: true }, Instant::now());
             self.engine.drain(&mut self.socket);
         }
-        self.publish(Instant::now());
+        self.publish_at = Instant::now();
+        self.publish(self.publish_at);
         // The tap thread ends when this end of its queue is dropped; what still waits gets a last chance.
         for _ in 0..200 {
             if self.engine.tap.catch_up() {

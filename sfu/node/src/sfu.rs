@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use minamo_media::{TapSink, TrackId, Upstream};
 use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
@@ -13,6 +14,7 @@ use mio::{Interest, Poll, Waker};
 
 use crate::candidates::candidates;
 use crate::commands::{self, Commands, Order, Overloaded};
+use crate::heartbeat::{self, Pulse};
 use crate::media::{MediaThread, SOCKET, WAKER};
 use crate::socket::MediaSocket;
 use crate::tap;
@@ -70,6 +72,7 @@ struct Inner {
     fingerprint: Fingerprint,
     port: u16,
     stats: Arc<Mutex<Stats>>,
+    pulse: Pulse,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -91,7 +94,8 @@ impl Sfu {
         let (tap_queue, tap_inputs) = tap::queue();
         let stats = Arc::new(Mutex::new(Stats::default()));
         let shard = Shard::new(ShardConfig::default(), move |now, ice| Transport::new(now, &identity, ice));
-        let media = MediaThread::new(poll, socket, orders, shard, tap_queue, stats.clone());
+        let (heart, pulse) = heartbeat::heart(Instant::now());
+        let media = MediaThread::new(poll, socket, orders, shard, tap_queue, stats.clone(), heart);
         let tap_commands = commands.clone();
         let tap_thread = std::thread::Builder::new().name("sfu-tap".to_owned());
         let tap_thread = tap_thread.spawn(move || tap::run(&tap_inputs, tap, tap_commands)).map_err(StartError::Threads)?;
@@ -99,7 +103,8 @@ impl Sfu {
         let media_thread = media_thread.spawn(move || media.run()).map_err(StartError::Threads)?;
         let candidates = candidates(bound, &public_ips);
         let threads = Mutex::new(vec![media_thread, tap_thread]);
-        Ok(Self { inner: Arc::new(Inner { commands, candidates, fingerprint, port: bound.port(), stats, threads }) })
+        let port = bound.port();
+        Ok(Self { inner: Arc::new(Inner { commands, candidates, fingerprint, port, stats, pulse, threads }) })
     }
 
     /// The addresses for `a=candidate` lines, best first: the public ones where configured; else the bound one; else, on a wildcard,
@@ -147,6 +152,12 @@ impl Sfu {
     #[must_use]
     pub fn stats(&self) -> Stats {
         *self.inner.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the media thread makes progress: it has taken a turn within the last two seconds. False after shutdown.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.inner.pulse.is_felt(Instant::now())
     }
 
     /// Says close_notify to all peers, tells the tap that they are gone, and waits for the threads. Not to be called from `on_event`

@@ -80,6 +80,10 @@ impl MediaSocket {
         for index in 0..count {
             let meta = self.metas[index];
             let route = self.wire.route(&meta);
+            if meta.len == 0 {
+                // An empty datagram is one, too: garbage to be counted.
+                each(self, now, route, BytesMut::new());
+            }
             let begin = index * RECEIVE_BUFFER;
             let end = begin + meta.len.min(RECEIVE_BUFFER);
             let stride = if meta.stride == 0 { RECEIVE_BUFFER } else { meta.stride };

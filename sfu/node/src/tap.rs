@@ -110,7 +110,7 @@ impl Tap {
                 self.pour(&key);
             }
             TapInput::Packet { track, arrival, packet } => {
-                self.with(track, |assembler| assembler.push_packet(arrival, track, packet))
+                self.with(track, |assembler| assembler.push_packet(arrival, track, packet));
             }
             TapInput::Report { track, rtp32, ntp, arrival } => {
                 self.with(track, |assembler| assembler.push_report(arrival, track, rtp32, ntp));

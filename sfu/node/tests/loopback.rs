@@ -146,8 +146,10 @@ fn a_publisher_is_heard_by_a_subscriber_and_by_the_tap() {
     assert!(peers[0].client.received.is_empty(), "a publisher does not hear itself");
     assert!(sfu.stats().rtp_in > 0 && sfu.stats().rtp_out > 0);
     sfu.request_key_frame(track);
+    assert!(sfu.is_alive());
 
     sfu.shutdown();
+    assert!(!sfu.is_alive());
     assert!(tap.any(|event| *event == TapEvent::PublisherGone { clean: true }));
     let (channel, publisher, _) = tap.0.lock().unwrap().last().unwrap().clone();
     assert_eq!((channel.as_str(), publisher.as_str()), ("channel", "publisher"));
@@ -166,6 +168,23 @@ fn another_certificate_than_the_answers_is_turned_away() {
     assert_eq!(peers[0].seen, [PeerEvent::Closed(CloseReason::DtlsFailed)]);
     assert_eq!(peers[1].seen, [PeerEvent::Connected], "one peer's failure ends one peer");
     sfu.shutdown();
+}
+
+#[test]
+fn garbage_on_the_port_is_dropped_and_counted() {
+    let sfu = start(Arc::default());
+    let mut peers = [Peer::join(&sfu, 1, None)];
+    assert!(drive(&mut peers, connected));
+    let garbage: [&[u8]; 3] = [&[], &[5; 9], &[0x80]];
+    for datagram in garbage {
+        peers[0].socket.send_to(datagram, peers[0].server).unwrap();
+    }
+    // Loopback keeps the order: what was sent before a packet that was taken has been seen.
+    peers[0].client.send(Instant::now(), b"\xF8opus");
+    assert!(drive(&mut peers, |_| sfu.stats().rtp_in > 0), "{:?}", sfu.stats());
+    sfu.shutdown();
+    let counted = sfu.stats().transports;
+    assert_eq!((counted.garbage, counted.replayed), (garbage.len() as u64, 0), "{counted:?}");
 }
 
 #[test]

@@ -137,6 +137,7 @@ impl<T: PeerTransport> Shard<T> {
             self.outbox.push(ShardEvent::Tap(TapInput::PublisherGone { channel, publisher, clean }));
         }
         peer.transport.close(now);
+        self.departed += peer.transport.counters();
         self.outbox.bid_farewell(peer);
     }
 }

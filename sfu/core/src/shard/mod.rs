@@ -27,7 +27,7 @@ pub use self::transport::PeerTransport;
 use crate::model::{IceCredentials, PeerEvent, PeerId};
 use crate::peer::{Peer, REPORT_INTERVAL};
 use crate::track::Track;
-use crate::transport::{Input, Route, Transmit};
+use crate::transport::{Input, Route, Transmit, TransportCounters};
 
 /// Our SSRC in feedback and receiver reports: like browsers that send nothing themselves.
 const OUR_SSRC: u32 = 1;
@@ -64,6 +64,8 @@ pub struct Shard<T: PeerTransport> {
     timers: BTreeSet<(Instant, PeerId)>,
     outbox: Outbox,
     stats: Stats,
+    /// What the transports of peers that are gone had counted.
+    departed: TransportCounters,
     /// One packet on its way out; its allocation is used again and again.
     scratch: Vec<u8>,
 }
@@ -82,6 +84,7 @@ impl<T: PeerTransport> Shard<T> {
             timers: BTreeSet::new(),
             outbox: Outbox::new(config.tap_packets_max),
             stats: Stats::default(),
+            departed: TransportCounters::default(),
             scratch: Vec::with_capacity(2048),
         }
     }
@@ -96,9 +99,10 @@ impl<T: PeerTransport> Shard<T> {
             return;
         };
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let checks = peer.transport.checks_answered();
+        let checks = peer.transport.counters().stun_answered;
         peer.transport.handle_datagram(now, route, data);
-        if check.is_some() && peer.transport.checks_answered() > checks && !self.addresses.bind(now, route.remote, peer) {
+        let authentic = peer.transport.counters().stun_answered > checks;
+        if check.is_some() && authentic && !self.addresses.bind(now, route.remote, peer) {
             self.stats.contested_addresses += 1;
         }
         self.after_input(now, id);
@@ -139,10 +143,19 @@ impl<T: PeerTransport> Shard<T> {
         self.outbox.event()
     }
 
-    /// Counts so far.
+    /// Counts so far. Those of transports are as old as the last [`Self::sum_transports`].
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Brings [`Stats::transports`] up to date. Visits every peer: for once a second, not for every packet.
+    pub fn sum_transports(&mut self) {
+        let mut sum = self.departed;
+        for peer in self.peers.values() {
+            sum += peer.transport.counters();
+        }
+        self.stats.transports = sum;
     }
 
     /// Takes what a peer's transport has made of datagrams and time, then sets the peer's next deadline.

@@ -1,5 +1,7 @@
 //! What a shard counts.
 
+use crate::transport::TransportCounters;
+
 /// Counts since the start, except the gauges at the top. Plain numbers: the shell publishes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -66,4 +68,8 @@ pub struct Stats {
     pub dropped_tap: u64,
     /// Commands beyond a bound: too many uplinks or downlinks of one peer.
     pub dropped_commands: u64,
+
+    /// What the transports of all peers dropped and answered, also of peers that are gone. Summed up by
+    /// [`Shard::sum_transports`](super::Shard::sum_transports).
+    pub transports: TransportCounters,
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use crate::model::Fingerprint;
-use crate::transport::{Input, Route, Transmit, Transport};
+use crate::transport::{Input, Route, Transmit, Transport, TransportCounters};
 
 /// One peer's ICE, DTLS and SRTP, as a value. The methods mean what they mean on [`Transport`].
 pub trait PeerTransport {
@@ -27,8 +27,8 @@ pub trait PeerTransport {
     fn handle_timeout(&mut self, now: Instant);
     /// Says goodbye.
     fn close(&mut self, now: Instant);
-    /// Connectivity checks that were authentic, so far. A shard gives an address to a peer only when this has grown.
-    fn checks_answered(&self) -> u64;
+    /// What was answered and what was dropped so far. A shard gives an address to a peer only when `stun_answered` has grown.
+    fn counters(&self) -> &TransportCounters;
 }
 
 impl PeerTransport for Transport {
@@ -59,7 +59,7 @@ impl PeerTransport for Transport {
     fn close(&mut self, now: Instant) {
         Self::close(self, now);
     }
-    fn checks_answered(&self) -> u64 {
-        self.counters().stun_answered
+    fn counters(&self) -> &TransportCounters {
+        Self::counters(self)
     }
 }

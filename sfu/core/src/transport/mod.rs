@@ -3,6 +3,7 @@
 //! Datagrams, times and plain packets go in; datagrams, plain packets and a deadline come out. No socket, no clock. Whatever a peer or
 //! a stranger with its address sends, the worst outcome is that this one transport closes.
 
+mod counters;
 mod dtls;
 mod identity;
 mod record;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+pub use self::counters::TransportCounters;
 use self::dtls::{Dtls, DtlsEvent};
 pub use self::identity::Identity;
 use self::routes::{CONSENT, Routes};
@@ -64,37 +66,6 @@ pub enum TransportError {
     /// The certificate or the DTLS configuration could not be made.
     #[error("cannot prepare the DTLS certificate: {0}")]
     Identity(String),
-}
-
-/// What a transport dropped, and why. Counts of datagrams or packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TransportCounters {
-    /// Binding requests that were answered.
-    pub stun_answered: u64,
-    /// STUN that was malformed, of another kind, for another ufrag, or failed FINGERPRINT or MESSAGE-INTEGRITY.
-    pub stun_rejected: u64,
-    /// DTLS, SRTP or SRTCP from a route without an authenticated check.
-    pub unknown_route: u64,
-    /// Neither STUN nor DTLS nor RTP (RFC 7983), or too short for what it claims to be.
-    pub garbage: u64,
-    /// DTLS beyond what a handshake may cost, or after the end.
-    pub dtls_dropped: u64,
-    /// Our last DTLS flight was sent again because the peer seemed not to have it.
-    pub dtls_flights_repeated: u64,
-    /// SRTP or SRTCP before keys, or before the answer's fingerprint was known.
-    pub before_keys: u64,
-    /// SRTP or SRTCP that failed authentication.
-    pub undecryptable: u64,
-    /// SRTP or SRTCP that came twice or too late for the replay window.
-    pub replayed: u64,
-    /// SRTP or SRTCP of more SSRCs than one peer may have.
-    pub ssrc_overflow: u64,
-    /// Packets given to [`Transport::send_rtp`] or [`Transport::send_rtcp`] before Connected or after the end.
-    pub unsendable: u64,
-    /// Datagrams or inputs dropped because nobody polled: both queues are bounded.
-    pub overflow: u64,
-    /// A protocol crate panicked on what the peer sent; the transport closed.
-    pub panics: u64,
 }
 
 /// Datagrams and inputs that wait to be polled. Beyond that new ones are dropped and counted.

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use minamo_sfu_core::model::{CloseReason, Fingerprint, IceCredentials};
 use minamo_sfu_core::rtcp;
 use minamo_sfu_core::shard::PeerTransport;
-use minamo_sfu_core::transport::{Input, Route, Transmit, stun_ufrag};
+use minamo_sfu_core::transport::{Input, Route, Transmit, TransportCounters, stun_ufrag};
 
 /// A deliberate fault, so that the invariants can be seen to fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct NullTransport {
     ufrag: String,
     fault: Fault,
     route: Option<Route>,
-    checks: u64,
+    counters: TransportCounters,
     sent: u64,
     inputs: VecDeque<Input>,
     transmits: VecDeque<Transmit>,
@@ -37,7 +37,15 @@ pub struct NullTransport {
 
 impl NullTransport {
     pub fn new(ice: IceCredentials, fault: Fault) -> Self {
-        Self { ufrag: ice.ufrag, fault, route: None, checks: 0, sent: 0, inputs: VecDeque::new(), transmits: VecDeque::new() }
+        Self {
+            ufrag: ice.ufrag,
+            fault,
+            route: None,
+            counters: TransportCounters::default(),
+            sent: 0,
+            inputs: VecDeque::new(),
+            transmits: VecDeque::new(),
+        }
     }
 
     fn send(&mut self, packet: &[u8]) {
@@ -53,7 +61,7 @@ impl PeerTransport for NullTransport {
     fn handle_datagram(&mut self, _: Instant, route: Route, data: BytesMut) {
         match data.first() {
             Some(0..4) if stun_ufrag(&data) == Some(self.ufrag.as_str()) => {
-                self.checks += 1;
+                self.counters.stun_answered += 1;
                 if self.route.replace(route).is_none() {
                     self.inputs.push_back(Input::Connected);
                 }
@@ -105,8 +113,8 @@ impl PeerTransport for NullTransport {
         self.send(GOODBYE);
     }
 
-    fn checks_answered(&self) -> u64 {
-        self.checks
+    fn counters(&self) -> &TransportCounters {
+        &self.counters
     }
 }
 
