@@ -217,7 +217,6 @@ fn codec(mime: &str, clock_rate: u32, channels: u16, fmtp: &str, payload_type: u
             rtcp_feedback: vec![],
         },
         payload_type,
-        ..Default::default()
     }
 }
 

@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_millis(300);
 const OVERTIME: Duration = Duration::from_millis(100);
 /// How far the dates may move against the durations from one segment to the next: drifting clocks are followed, a better
 /// guess at the start is not a jump (rule 6).
-const DATE_STEP_MAX: Duration = Duration::from_millis(5);
+const DATE_STEP_MAX: Duration = Duration::from_millis(1);
 /// Until so much was measured, BANDWIDTH is not under the configured expectation.
 const MEASURED_ENOUGH: Duration = Duration::from_secs(10);
 
@@ -134,8 +134,8 @@ impl Packager {
         })
     }
 
-    /// Dates the segments that begin from now on. They come to it by at most 5 ms per segment, and at once behind a
-    /// discontinuity.
+    /// Dates the segments that begin from now on. They come to it by at most 1 ms per segment, which is more than clocks drift,
+    /// and at once behind a discontinuity.
     pub fn set_wall(&mut self, wall: WallMap) {
         self.wall_wanted = wall;
     }

@@ -4,8 +4,6 @@
 
 #[allow(dead_code)]
 mod publisher;
-#[allow(dead_code)]
-mod strict;
 
 use publisher::{Script, run};
 

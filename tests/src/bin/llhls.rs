@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use minamo_tests::llhls::drive::{self, Options};
+use minamo_tests::llhls::{self, Options};
 
 /// Plays every rendition of a live LL-HLS programme and names every rule that the server breaks.
 #[derive(Parser)]
@@ -25,7 +25,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Arguments { seconds, sabotage, url } = Arguments::parse();
-    match drive::run(Options { url, watch: Duration::from_secs(seconds), sabotage }).await {
+    match llhls::run(Options { url, watch: Duration::from_secs(seconds), sabotage }).await {
         Ok(summary) => {
             if !summary.rules.is_empty() {
                 println!("rules broken: {:?}", summary.rules);

@@ -1,186 +1,222 @@
-//! The judgement of a strict LL-HLS client, as a value.
+//! Plays a programme over HTTP as a strict client and lets the [`Checker`] judge what comes.
 //!
-//! A [`Checker`] is shown what a client gets to see, playlists and media bytes with the time at which they came, and names
-//! every rule that they break. It fetches nothing and reads no clock: [`drive`] does. It shares no code with the packager, so
-//! that a mistake would have to be made twice to go unseen.
-//!
-//! The rules carry the numbers of the project's list, gathered from rfc8216bis and Apple's authoring specification:
-//! 0 form of a playlist · 1 TARGETDURATION · 2 every version adds · 3 append, remove in order · 4 how long media stays ·
-//! 5 discontinuities · 6 dates · 7 alike in all renditions · 8 the end · 9 multivariant · 10 part durations · 11 tags before
-//! parts · 12 hold-back · 13 parts joined, IDRs · 14 gaps · 15–19 blocking reload and directives · 21 delta updates ·
-//! 22 hints · 23 reports · 24 transport · 25 caching · 26 `Date`.
-//!
-//! Live playlists with fMP4 are judged; the bytes of parts that are byte ranges are not.
+//! Every rendition has a task: a plain playlist, then one blocking reload for each next part, the hinted part requested as
+//! soon as its hint appears, every listed part, segment and init section fetched, and now and then a question that a server
+//! must refuse.
 
-mod across;
-mod attributes;
-mod blocking;
-mod boxes;
-mod change;
-pub mod drive;
-mod form;
-mod headers;
-mod media;
-mod multivariant;
-mod parse;
-mod playlist;
+mod fetch;
+mod probes;
 mod rendition;
-mod sabotage;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-pub use attributes::{Attributes, Date, Seconds};
-pub use headers::{Kind, judge_headers};
-pub use multivariant::Multivariant;
-pub use parse::parse;
-pub use playlist::{Hint, MediaPlaylist, Part, Report, Segment};
-pub use sabotage::sabotage;
+use anyhow::{Context, Result, bail};
 
-use blocking::Asked;
-use rendition::Rendition;
+use fetch::{Fetched, Fetcher};
+use minamo_llhls_checker::{Answer, Checker, Kind, MediaPlaylist, Multivariant, Violation, judge_headers, parse, sabotage};
+use tokio::task::JoinSet;
 
-/// A rule that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Number of the rule.
-    pub rule: u8,
-    /// What was seen.
-    pub what: String,
+/// Violations that are printed; further ones are only counted.
+const PRINTED_MAX: u64 = 200;
+/// The multivariant playlist is read again this often.
+const MULTIVARIANT_PERIOD: Duration = Duration::from_secs(15);
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Of the multivariant playlist.
+    pub url: String,
+    /// How long to watch.
+    pub watch: Duration,
+    /// Alter playlists before they are judged, so that violations must be found.
+    pub sabotage: bool,
 }
 
-impl Violation {
-    pub(crate) fn new(rule: u8, what: impl Into<String>) -> Self {
-        Self { rule, what: what.into() }
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Seconds watched.
+    pub seconds: u64,
+    /// Media playlists that the multivariant playlist names.
+    pub renditions: usize,
+    /// Media playlists answered with 200.
+    pub playlists: u64,
+    /// Parts fetched.
+    pub parts: u64,
+    /// Whole segments fetched.
+    pub segments: u64,
+    /// Rules broken.
+    pub violations: u64,
+    /// Every rule that was broken.
+    pub rules: Vec<u8>,
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { seconds, renditions, playlists, parts, segments, violations, .. } = self;
+        write!(
+            f,
+            "llhls: {seconds} s, {renditions} renditions, {playlists} playlists, {parts} parts, {segments} segments, {violations} violations"
+        )
     }
 }
 
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule {}: {}", self.rule, self.what)
-    }
-}
-
-/// An answer to a request for a media playlist. Times are since the start.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
-    /// When the request left.
-    pub asked: Duration,
-    /// When the whole answer was there.
-    pub answered: Duration,
-    /// URI of the media playlist as the multivariant playlist has it.
-    pub rendition: &'a str,
-    /// Without `?`; may be empty.
-    pub query: &'a str,
-    /// HTTP status.
-    pub status: u16,
-    /// Unzipped.
-    pub body: &'a str,
-}
-
-/// What a strict client knows of one programme, and its judgement.
 #[derive(Debug, Default)]
-pub struct Checker {
-    multivariant: Option<Multivariant>,
-    renditions: BTreeMap<String, Rendition>,
+struct Counters {
+    playlists: AtomicU64,
+    parts: AtomicU64,
+    segments: AtomicU64,
+    violations: AtomicU64,
 }
 
-impl Checker {
-    /// Knows nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// What the tasks of all renditions share.
+struct Session {
+    fetcher: Fetcher,
+    start: Instant,
+    watch: Duration,
+    sabotage: bool,
+    checker: Mutex<Checker>,
+    rules: Mutex<BTreeSet<u8>>,
+    counters: Counters,
+}
 
-    /// Rule 9. Names the renditions that the others must report.
-    pub fn observe_multivariant(&mut self, body: &str) -> Vec<Violation> {
-        let (multivariant, faults) = Multivariant::parse(body);
-        let mut found: Vec<_> = faults.into_iter().map(|fault| Violation::new(0, format!("multivariant: {fault}"))).collect();
-        found.extend(multivariant.judge());
-        self.multivariant = Some(multivariant);
-        found
+/// Watches for [`Options::watch`], or until every rendition has ended. Prints each violation on a line.
+///
+/// # Errors
+/// When there is nothing to watch: the URL cannot be reached or is no multivariant playlist.
+pub async fn run(options: Options) -> Result<Summary> {
+    let start = Instant::now();
+    let session = Arc::new(Session {
+        fetcher: Fetcher::new(&options.url, start)?,
+        start,
+        watch: options.watch,
+        sabotage: options.sabotage,
+        checker: Mutex::default(),
+        rules: Mutex::default(),
+        counters: Counters::default(),
+    });
+    let first = session.multivariant().await.with_context(|| format!("nothing to watch at {}", options.url))?;
+    let renditions = first.renditions();
+    if renditions.is_empty() {
+        bail!("{} names no media playlist", options.url);
     }
-
-    /// An answer with its status and its time: rules 15–19, and all of [`Self::observe_playlist`] for a 200.
-    pub fn observe_answer(&mut self, answer: &Answer<'_>) -> Vec<Violation> {
-        let known = self.renditions.get(answer.rendition).and_then(Rendition::current);
-        let mut found = named(answer.rendition, Asked::parse(answer.query).judge_answer(answer, known));
-        // What a wrong request got is judged by its status alone.
-        if answer.status == 200 && found.is_empty() {
-            found = self.observe_playlist(answer.answered, answer.rendition, answer.query, answer.body);
+    session.found(probes::preflight(&session.fetcher).await);
+    let mut playing = JoinSet::new();
+    for name in &renditions {
+        playing.spawn(rendition::play(Arc::clone(&session), name.clone()));
+    }
+    while !playing.is_empty() {
+        tokio::select! {
+            Some(ended) = playing.join_next() => ended?,
+            () = tokio::time::sleep(MULTIVARIANT_PERIOD) => session.read_multivariant_again().await,
         }
-        found
+    }
+    let last = session.judge(|checker| checker.finish());
+    session.found(last);
+    Ok(session.summary(renditions.len()))
+}
+
+impl Session {
+    fn running(&self) -> bool {
+        !self.left().is_zero()
     }
 
-    /// A media playlist that was answered (with 200) to `request_query`, complete at `at` since the start. `rendition` is its
-    /// URI as the multivariant playlist has it. Versions come in the order in which they were requested.
-    pub fn observe_playlist(&mut self, at: Duration, rendition: &str, request_query: &str, body: &str) -> Vec<Violation> {
-        let asked = Asked::parse(request_query);
-        let (playlist, faults) = parse(body);
-        let mut found: Vec<_> = faults.into_iter().map(|fault| Violation::new(0, fault)).collect();
-        let of = self.renditions.entry(rendition.to_owned()).or_default();
-        let playlist = match of.expand(playlist, asked.skip) {
-            Ok(playlist) => playlist,
-            Err(violation) => return named(rendition, vec![violation]),
+    fn left(&self) -> Duration {
+        self.watch.saturating_sub(self.start.elapsed())
+    }
+
+    async fn read_multivariant_again(&self) {
+        if let Err(error) = self.multivariant().await {
+            self.found(vec![Violation::new(9, format!("the multivariant playlist is gone: {error:#}"))]);
+        }
+    }
+
+    fn judge<T>(&self, with: impl FnOnce(&mut Checker) -> T) -> T {
+        with(&mut self.checker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn found(&self, violations: Vec<Violation>) {
+        for violation in violations {
+            let before = self.counters.violations.fetch_add(1, Ordering::Relaxed);
+            if before < PRINTED_MAX {
+                println!("[{:8.3}] {violation}", self.start.elapsed().as_secs_f64());
+            } else if before == PRINTED_MAX {
+                println!("… further violations are only counted");
+            }
+            self.rules.lock().unwrap_or_else(PoisonError::into_inner).insert(violation.rule);
+        }
+    }
+
+    async fn multivariant(&self) -> Result<Multivariant> {
+        let wire = self.fetcher.multivariant(true).await?;
+        if wire.status != 200 {
+            bail!("status {}", wire.status);
+        }
+        self.found(judge_headers(Kind::Multivariant, true, |name| wire.header(name)));
+        let body = self.fetcher.multivariant(false).await?.text();
+        let (multivariant, faults) = Multivariant::parse(&body);
+        if multivariant.variants.is_empty() {
+            bail!("it is no multivariant playlist: {faults:?}");
+        }
+        let found = self.judge(|checker| checker.observe_multivariant(&body));
+        self.found(found);
+        Ok(multivariant)
+    }
+
+    /// Fetches a media playlist and has it judged. `None`: there was none in the answer.
+    async fn playlist(&self, rendition: &str, query: &str) -> Option<MediaPlaylist> {
+        let fetched = match self.fetcher.playlist(rendition, query).await {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                self.found(vec![Violation::new(18, format!("{rendition}?{query}: no answer: {error:#}"))]);
+                return None;
+            }
         };
-        if body.contains("_HLS_") {
-            found.push(Violation::new(19, "the playlist repeats directives"));
+        let body = fetched.text();
+        let (playlist, _) = parse(&body);
+        let blocking = query.contains("_HLS_msn=") && !playlist.ended;
+        let kind = match fetched.status {
+            200 => Kind::Playlist { blocking, target_duration: playlist.target_duration.unwrap_or(0) },
+            _ => Kind::Error,
+        };
+        let mut found = judge_headers(kind, false, |name| fetched.header(name));
+        found.extend(self.observe(rendition, query, &fetched, &body));
+        self.found(found);
+        (fetched.status == 200).then_some(playlist)
+    }
+
+    fn observe(&self, rendition: &str, query: &str, fetched: &Fetched, body: &str) -> Vec<Violation> {
+        let mut round = 0;
+        if fetched.status == 200 {
+            round = self.counters.playlists.fetch_add(1, Ordering::Relaxed);
         }
-        found.extend(asked.judge_body(&playlist));
-        found.extend(form::judge(&playlist));
-        found.extend(of.advance(at, playlist));
-        found.extend(of.settle_media());
-        found.extend(across::judge(&self.renditions, self.multivariant.as_ref(), rendition, at));
-        named(rendition, found)
+        let altered = (self.sabotage && round % 5 == 4).then(|| sabotage(round / 5, body));
+        let answer = Answer {
+            asked: fetched.asked,
+            answered: fetched.answered,
+            rendition,
+            query,
+            status: fetched.status,
+            body: altered.as_deref().unwrap_or(body),
+        };
+        self.judge(|checker| checker.observe_answer(&answer))
     }
 
-    /// An answer to a request for an init section, a segment or a part. `bytes_len` is the length that the answer stated (or
-    /// `body.len()` where it stated none), `uri` as the playlist has it.
-    pub fn observe_media(
-        &mut self,
-        at: Duration,
-        rendition: &str,
-        uri: &str,
-        status: u16,
-        bytes_len: u64,
-        body: &[u8],
-    ) -> Vec<Violation> {
-        let of = self.renditions.entry(rendition.to_owned()).or_default();
-        let mut found = of.receive(at, uri, status, bytes_len, body);
-        found.extend(of.settle_media());
-        if let (Some(multivariant), Some(init)) = (&self.multivariant, of.new_init()) {
-            found.extend(multivariant.judge_init(rendition, &init));
+    fn summary(&self, renditions: usize) -> Summary {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Summary {
+            seconds: self.start.elapsed().as_secs(),
+            renditions,
+            playlists: of(&self.counters.playlists),
+            parts: of(&self.counters.parts),
+            segments: of(&self.counters.segments),
+            violations: of(&self.counters.violations),
+            rules: self.rules.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect(),
         }
-        found.extend(across::judge_dates(&self.renditions, rendition));
-        named(rendition, found)
     }
-
-    /// What only a whole run shows: rule 9's BANDWIDTH.
-    #[must_use]
-    pub fn finish(&self) -> Vec<Violation> {
-        let peak = |rendition: &str| self.renditions.get(rendition).and_then(Rendition::peak_bps);
-        self.multivariant.as_ref().map(|multivariant| multivariant.judge_peak(peak)).unwrap_or_default()
-    }
-
-    /// The newest version that was seen.
-    #[must_use]
-    pub fn current(&self, rendition: &str) -> Option<&MediaPlaylist> {
-        self.renditions.get(rendition).and_then(Rendition::current)
-    }
-
-    /// A segment or part that the playlist no longer lists and that must still be fetchable for at least a second (rule 4).
-    #[must_use]
-    pub fn removed_but_kept(&self, at: Duration, rendition: &str) -> Option<String> {
-        self.renditions.get(rendition)?.removed_but_kept(at + Duration::from_secs(1))
-    }
-}
-
-fn named(rendition: &str, mut found: Vec<Violation>) -> Vec<Violation> {
-    for violation in &mut found {
-        violation.what = format!("{rendition}: {}", violation.what);
-    }
-    found
 }

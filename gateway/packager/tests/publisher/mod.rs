@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use minamo_llhls_checker::{Checker, Violation, parse};
 use minamo_media::{AccessUnit, Codec, ConnectionId, NtpTime, SenderReport, TrackId, TrackInfo};
 use minamo_packager::{
     AudioConfig, AudioFrame, AudioStep, Directives, Media, Packager, PackagerConfig, PackagerEvent, Rendition, Response,
     Timeline, VideoSample, WallClock,
 };
-
-use crate::strict::{Checker, Violation, parse_playlist};
 
 pub const FRAME: i64 = 1024;
 const UNIX: Duration = Duration::from_secs(1_795_000_000);
@@ -406,7 +405,7 @@ impl World {
             panic!("{query} must be there")
         };
         let text = String::from_utf8(body.plain().to_vec()).unwrap();
-        self.outcome.violations.extend(self.checker.observe_playlist(at, name, &format!("{name}?{query}"), &text));
+        self.outcome.violations.extend(self.checker.observe_playlist(at, name, &query, &text));
         self.outcome.playlists += 1;
         self.fetch(rendition, name, &text);
         self.outcome.history.push((at, name, text.clone()));
@@ -418,12 +417,13 @@ impl World {
 
     /// Everything that is listed can be fetched, and is fetched once.
     fn fetch(&mut self, rendition: Rendition, name: &'static str, text: &str) {
+        let at = Duration::from_millis(self.ms);
         let snapshot = self.packager.snapshot(rendition).unwrap();
-        let listed = parse_playlist(text);
-        let mut uris: Vec<String> = listed.segments.iter().filter_map(|segment| segment.map.clone()).collect();
-        for segment in &listed.segments {
+        let (listed, _) = parse(text);
+        let mut uris: Vec<String> = listed.all().filter_map(|segment| segment.map.clone()).collect();
+        for segment in listed.all() {
             uris.extend(segment.parts.iter().filter(|part| !part.gap).map(|part| part.uri.clone()));
-            if segment.duration.is_some() && !segment.gap {
+            if !segment.uri.is_empty() && !segment.gap {
                 uris.push(segment.uri.clone());
             }
         }
@@ -433,7 +433,7 @@ impl World {
                 continue;
             }
             let Media::Ready(bytes, _) = snapshot.media(&uri) else { panic!("{uri} is listed and not there") };
-            self.outcome.violations.extend(self.checker.observe_media(name, &uri, Some(&bytes)));
+            self.outcome.violations.extend(self.checker.observe_media(at, name, &uri, 200, bytes.len() as u64, &bytes));
         }
         // Rule 4: still there for a while after it was listed last, then not even in memory.
         for (uri, listed_at) in self.fetched.entry(name).or_default() {
@@ -443,8 +443,8 @@ impl World {
             let bound = 90_000.max(self.script.window as u64 * 5_000);
             assert!(since < bound || gone || uri.contains("init"), "{uri} is still there {since} ms after it was listed");
         }
-        for (_, hint) in &listed.hints {
-            assert_eq!(snapshot.media(hint), Media::Hinted);
+        for hint in &listed.hints {
+            assert_eq!(snapshot.media(&hint.uri), Media::Hinted);
         }
         assert_eq!(snapshot.media("v-1.m4s"), Media::Missing);
     }

@@ -2,11 +2,8 @@
 
 mod answers;
 mod bytes;
-mod fmp4;
 mod form;
-mod http;
 mod multivariant;
-mod sample;
 mod versions;
 
 use super::*;
@@ -19,6 +16,7 @@ fn must_break(rule: u8, words: &str, edit: impl Fn(char, u64, String) -> String)
 }
 
 #[track_caller]
+#[allow(clippy::needless_pass_by_value, reason = "shorter at every call")]
 fn must_find(rule: u8, words: &str, found: Vec<Violation>) {
     assert!(found.iter().any(|violation| violation.rule == rule && violation.what.contains(words)), "{found:#?}");
 }

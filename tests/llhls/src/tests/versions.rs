@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::sample::{MULTIVARIANT, playlist, time_of};
 use super::{Checker, must_break, must_find};
+use crate::sample::{MULTIVARIANT, playlist, time_of};
 
 /// Only in the version of 63 parts: ten segments and three parts.
 #[track_caller]
@@ -108,6 +108,19 @@ fn rule_22_the_hint_comes_true() {
     must_break(22, "was hinted and v-110.3.m4s came", |_, _, body| {
         body.replace("PART,URI=\"v-110.3.m4s\"", "PART,URI=\"v-110.4.m4s\"")
     });
+    // A segment that is complete has no further part; one that is open may end without it.
+    must_break(22, "was hinted and v-111.0.m4s came", |_, _, body| {
+        body.replace("PART,URI=\"v-111.0.m4s\"", "PART,URI=\"v-110.6.m4s\"")
+    });
+    let mut checker = Checker::new();
+    assert_eq!(checker.observe_playlist(time_of(63), "v.m3u8", "", &playlist('v', 63)), []);
+    let early = playlist('v', 66).replace("-110.3.", "-111.0.").replace("-110.4.", "-111.1.").replace("-110.5.", "-111.2.");
+    let early = early.replace("#EXTINF:1.92000,\nv-110.m4s\n", "");
+    let head = "#EXTINF:0.96000,\nv-110.m4s\n#EXT-X-PROGRAM-DATE-TIME:2026-10-01T12:00:20.160Z\n";
+    let at = early.find("#EXT-X-PART:DURATION=0.32000,URI=\"v-111.0").unwrap();
+    let early = format!("{}{head}{}", &early[..at], &early[at..]).replace("PART,URI=\"v-111.0", "PART,URI=\"v-111.3");
+    let found = checker.observe_playlist(time_of(66), "v.m3u8", "", &early);
+    assert!(found.iter().all(|violation| violation.rule != 22 && violation.rule != 0), "{found:?}");
 }
 
 #[test]

@@ -158,8 +158,9 @@ fn addition(old: &MediaPlaylist, new: &MediaPlaylist, found: &mut Found) {
 fn hinted(old: &MediaPlaylist, new: &MediaPlaylist, found: &mut Found) {
     let (Some(hint), Some(edge)) = (old.part_hint(), old.edge()) else { return };
     let Some((segment, index, part)) = new.parts_after(edge).next() else { return };
-    // When pictures stop or their format changes the hint is abandoned.
-    let abandoned = part.gap || (segment.discontinuity && index == 0);
+    // When pictures stop, their format changes or an open segment ends earlier than foreseen, the hint is abandoned.
+    let ended_early = index == 0 && old.open.as_ref().is_some_and(|open| !open.parts.is_empty());
+    let abandoned = part.gap || ended_early || (segment.discontinuity && index == 0);
     let next = if index == 0 { segment.msn == edge.0 + 1 } else { index as i64 == edge.1 + 1 && segment.msn == edge.0 };
     if part.uri != hint && !abandoned && next {
         found.push(Violation::new(22, format!("{hint} was hinted and {} came", part.uri)));

@@ -1,8 +1,9 @@
 //! Rules between the playlists and the bytes.
 
-use super::super::Violation;
-use super::sample::{Programme, part_bytes, play, playlist, time_of};
-use super::{Checker, fmp4, must_break, must_find};
+use super::{Checker, must_break, must_find};
+use crate::Violation;
+use crate::sample::fmp4;
+use crate::sample::{Programme, part_bytes, play, playlist, time_of};
 
 /// Every answer for media goes through `serve`.
 fn served(serve: impl Fn(&str, Vec<u8>) -> (u16, Vec<u8>)) -> Vec<Violation> {
@@ -153,15 +154,15 @@ fn rule_25_bytes_never_change() {
 #[test]
 fn no_bytes_break_the_reader() {
     let (init, part) = (fmp4::init('v'), fmp4::video(0, true));
-    let good = super::super::boxes::init(&init).unwrap();
+    let good = crate::boxes::init(&init).unwrap();
     for wrong in 0..init.len() {
         let mut bytes = init.clone();
         bytes[wrong] = 0xff;
-        let _ = (super::super::boxes::init(&bytes), super::super::boxes::init(&init[..wrong]));
+        let _ = (crate::boxes::init(&bytes), crate::boxes::init(&init[..wrong]));
     }
     for wrong in 0..part.len() {
         let mut bytes = part.clone();
         bytes[wrong] = 0xff;
-        let _ = (super::super::boxes::fragments(&bytes, &good), super::super::boxes::fragments(&part[..wrong], &good));
+        let _ = (crate::boxes::fragments(&bytes, &good), crate::boxes::fragments(&part[..wrong], &good));
     }
 }

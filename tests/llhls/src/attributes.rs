@@ -34,6 +34,10 @@ impl Seconds {
 /// Nanoseconds of one second.
 pub const NANOS: i64 = 1_000_000_000;
 
+/// How far a date may be off the sum of EXTINF at each segment (rule 6): clocks of publishers drift against that of the server, so
+/// a programme of days must be able to follow it. Nanoseconds.
+pub(crate) const SLEW: i64 = NANOS / 1000;
+
 fn digits(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit())
 }

@@ -1,7 +1,7 @@
 //! Rule 9 as the multivariant playlist alone shows it.
 
-use super::sample::MULTIVARIANT;
 use super::{Checker, must_find};
+use crate::sample::MULTIVARIANT;
 
 #[test]
 fn rule_9_complete_and_right() {

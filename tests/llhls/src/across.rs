@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Violation;
-use super::attributes::NANOS;
+use super::attributes::{NANOS, SLEW};
 use super::media::Point;
 use super::multivariant::Multivariant;
 use super::playlist::{MediaPlaylist, Report, Segment};
@@ -29,6 +29,9 @@ pub(super) fn judge(
         same_constants(this, name, other, &mut found);
         same_discontinuities(this, name, other, &mut found);
         keeps_up(this, name, other, &mut found);
+    }
+    if multivariant.is_some_and(|multivariant| multivariant.is_sound(rendition)) {
+        found.extend(hole_in_the_sound(this));
     }
     if !this.ended {
         let named = multivariant.map(Multivariant::renditions).unwrap_or_default();
@@ -79,6 +82,12 @@ fn same_discontinuities(this: &MediaPlaylist, name: &str, other: &MediaPlaylist,
             }
         }
     }
+}
+
+/// Rule 14: while the sound stalls there is silence, never a hole.
+fn hole_in_the_sound(this: &MediaPlaylist) -> Option<Violation> {
+    let segment = this.all().find(|segment| segment.gap || segment.parts.iter().any(|part| part.gap))?;
+    Some(Violation::new(14, format!("segment {} is a hole in the sound", segment.msn)))
 }
 
 /// Rule 14: one rendition may stall only with GAP parts, so its edge is never a target behind another's.
@@ -179,7 +188,8 @@ pub(super) fn judge_dates(renditions: &Renditions, rendition: &str) -> Vec<Viola
             let alike = other.media.points().filter(near);
             let Some(there) = alike.min_by_key(|there| (there.media - point.media).abs()) else { continue };
             let off = (point.date.nanos - point.media) - (there.date.nanos - there.media);
-            if off.abs() > point.date.step.max(there.date.step) + NANOS / 10_000 {
+            let slewed = SLEW.saturating_mul(i64::try_from(there.msn.abs_diff(point.msn)).unwrap_or(i64::MAX));
+            if off.abs() > point.date.step.max(there.date.step) + NANOS / 10_000 + slewed {
                 let off = off as f64 / 1e6;
                 found.push(Violation::new(
                     6,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::{Answer, Violation};
-use super::sample::{playlist, time_of};
 use super::{Checker, must_break, must_find};
+use crate::sample::{playlist, time_of};
+use crate::{Answer, Violation};
 
 /// A client that knows 63 parts (segment 109 is complete, 110 has three parts) gets this answer after `waited` seconds.
 fn answered(query: &str, status: u16, waited: f64, body: &str) -> Vec<Violation> {

@@ -13,6 +13,7 @@ fn words(words: &[u32]) -> Vec<u8> {
 }
 
 /// `v`: avc1.42e01f, 640x360, 90 kHz. Else: mp4a.40.2, 48 kHz.
+#[must_use]
 pub fn init(letter: char) -> Vec<u8> {
     let (timescale, entry) = if letter == 'v' { (90_000, avc1()) } else { (48_000, mp4a()) };
     let stsd = boxed(b"stsd", &[&words(&[0, 1]), &entry]);
@@ -38,6 +39,7 @@ fn mp4a() -> Vec<u8> {
 }
 
 /// Eight pictures of 40 ms. The first access unit starts with a delimiter, so that the slice has to be looked for.
+#[must_use]
 pub fn video(start: u64, idr: bool) -> Vec<u8> {
     let slice = if idr { 0x65 } else { 0x41 };
     let sample = [0, 0, 0, 2, 9, 0xf0, 0, 0, 0, 4, slice, 1, 2, 3];
@@ -46,11 +48,13 @@ pub fn video(start: u64, idr: bool) -> Vec<u8> {
 }
 
 /// Fifteen frames of 1024 samples.
+#[must_use]
 pub fn audio(start: u64) -> Vec<u8> {
     fragment(start, 1024, &[(&[0x21, 0x10, 5], 0x0200_0000)], 15)
 }
 
 /// `count` samples: the given ones, the last of them again and again.
+#[must_use]
 pub fn fragment(start: u64, duration: u32, samples: &[(&[u8], u32)], count: usize) -> Vec<u8> {
     let all: Vec<_> = (0..count).map(|index| samples[index.min(samples.len() - 1)]).collect();
     let moof = |offset: u32| {

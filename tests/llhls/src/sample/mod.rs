@@ -1,28 +1,39 @@
 //! A live programme of video and audio, written by hand: parts of 0.32 s, six to a segment, eight segments listed, a
-//! discontinuity with a new init section at segment 106, a gap in the pictures of segment 109.
+//! discontinuity with a new init section at segment 106, a gap in the pictures of segment 109. For tests of the judgement and of
+//! clients around it.
+
+#![allow(clippy::unwrap_used, reason = "nothing but tests plays it")]
+
+pub mod fmp4;
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::super::{Checker, Violation};
-use super::fmp4;
+use super::{Checker, Violation};
 
+/// Number of the first segment.
 pub const FIRST_MSN: u64 = 100;
+/// Parts of a segment.
 pub const PARTS: u64 = 6;
+/// Number of the segment behind the discontinuity.
 pub const DISCONTINUITY: u64 = 106;
 const GAP: u64 = 109;
 const WINDOW: u64 = 8;
 
+/// The multivariant playlist.
 pub const MULTIVARIANT: &str = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-INDEPENDENT-SEGMENTS\n\
     #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"aac\",NAME=\"main\",DEFAULT=YES,AUTOSELECT=YES,URI=\"a.m3u8\"\n\
     #EXT-X-STREAM-INF:BANDWIDTH=40000,AVERAGE-BANDWIDTH=20000,CODECS=\"avc1.42e01f,mp4a.40.2\",RESOLUTION=640x360,\
     FRAME-RATE=25.000,AUDIO=\"aac\"\nv.m3u8\n";
 
 /// Is this part of the pictures missing?
+#[must_use]
 pub fn is_gap(letter: char, msn: u64, part: u64) -> bool {
     letter == 'v' && msn == GAP && (2..4).contains(&part)
 }
 
+/// When the client has so many parts.
+#[must_use]
 pub fn time_of(parts: u64) -> Duration {
     Duration::from_millis(320 * parts)
 }
@@ -32,11 +43,14 @@ fn date(msn: u64) -> String {
     format!("2026-10-01T12:{:02}:{:02}.{:03}Z", millis / 60_000, millis / 1000 % 60, millis % 1000)
 }
 
+/// URI of the init section of a segment.
+#[must_use]
 pub fn init_of(letter: char, msn: u64) -> String {
     format!("{letter}-init-{}.mp4", if msn < DISCONTINUITY { 1 } else { 2 })
 }
 
 /// The media playlist after `parts` parts.
+#[must_use]
 pub fn playlist(letter: char, parts: u64) -> String {
     let next = FIRST_MSN + parts / PARTS;
     let first = next.saturating_sub(WINDOW).max(FIRST_MSN);
@@ -87,6 +101,7 @@ fn part_tags(out: &mut String, letter: char, msn: u64, parts: u64) {
 }
 
 /// Media time jumps by 1000 s at the discontinuity.
+#[must_use]
 pub fn part_bytes(letter: char, msn: u64, part: u64) -> Vec<u8> {
     let millis = (msn - FIRST_MSN) * 1920 + part * 320 + if msn < DISCONTINUITY { 0 } else { 1_000_000 };
     match letter {
@@ -95,33 +110,40 @@ pub fn part_bytes(letter: char, msn: u64, part: u64) -> Vec<u8> {
     }
 }
 
+/// All parts of a segment, joined.
+#[must_use]
 pub fn segment_bytes(letter: char, msn: u64) -> Vec<u8> {
     (0..PARTS).flat_map(|part| part_bytes(letter, msn, part)).collect()
 }
 
-type Serve<'a> = dyn Fn(&str, Vec<u8>) -> (u16, Vec<u8>) + 'a;
+/// (URI, bytes) → (status, bytes).
+pub type Serve<'a> = dyn Fn(&str, Vec<u8>) -> (u16, Vec<u8>) + 'a;
 
 /// A way to play the programme.
 pub struct Programme<'a> {
     /// (letter, parts published, text) → text.
     pub edit: &'a dyn Fn(char, u64, String) -> String,
-    /// (URI, bytes) → (status, bytes).
+    /// What is answered to requests for media.
     pub serve: &'a Serve<'a>,
+    /// Text.
     pub multivariant: &'a str,
 }
 
 impl Programme<'_> {
+    /// Without a fault.
+    #[must_use]
     pub fn good() -> Self {
         Self { edit: &|_, _, body| body, serve: &|_, bytes| (200, bytes), multivariant: MULTIVARIANT }
     }
 
-    pub fn media(&self, checker: &mut Checker, at: Duration, letter: char, uri: &str, bytes: Vec<u8>) -> Vec<Violation> {
+    fn media(&self, checker: &mut Checker, at: Duration, letter: char, uri: &str, bytes: Vec<u8>) -> Vec<Violation> {
         let (status, bytes) = (self.serve)(uri, bytes);
         checker.observe_media(at, &format!("{letter}.m3u8"), uri, status, bytes.len() as u64, &bytes)
     }
 }
 
 /// From the 30th to the 100th part: everything that a client that fetches all would see.
+#[must_use]
 pub fn play(programme: &Programme<'_>) -> Vec<Violation> {
     let mut checker = Checker::new();
     let mut found = checker.observe_multivariant(programme.multivariant);

@@ -1,7 +1,7 @@
 //! Rules that one version of a media playlist shows on its own.
 
 use super::Violation;
-use super::attributes::NANOS;
+use super::attributes::{NANOS, SLEW};
 use super::playlist::{MediaPlaylist, Segment};
 
 type Found = Vec<Violation>;
@@ -31,6 +31,9 @@ fn durations(playlist: &MediaPlaylist, found: &mut Found) {
         return;
     };
     for segment in &playlist.segments {
+        if segment.duration.nanos == 0 {
+            found.push(Violation::new(1, format!("segment {}: EXTINF 0", segment.msn)));
+        }
         let rounded = (segment.duration.nanos + NANOS / 2) / NANOS;
         if rounded > i64::try_from(target).unwrap_or(i64::MAX) {
             found.push(Violation::new(
@@ -45,6 +48,7 @@ fn durations(playlist: &MediaPlaylist, found: &mut Found) {
 fn version(playlist: &MediaPlaylist, found: &mut Found) {
     let needed = match playlist.skipped {
         Some(_) => 9,
+        None if playlist.all().any(|segment| segment.gap) => 8,
         None if playlist.all().any(|segment| segment.map.is_some()) => 6,
         None => 3,
     };
@@ -67,8 +71,8 @@ fn discontinuities(playlist: &MediaPlaylist, found: &mut Found) {
 }
 
 fn dates(playlist: &MediaPlaylist, found: &mut Found) {
-    if !playlist.all().any(|segment| segment.date.is_some()) && playlist.all().next().is_some() {
-        found.push(Violation::new(6, "no EXT-X-PROGRAM-DATE-TIME"));
+    if playlist.all().next().is_some_and(|first| first.date.is_none()) {
+        found.push(Violation::new(6, "no EXT-X-PROGRAM-DATE-TIME at the first segment"));
     }
     for segment in playlist.all().filter(|segment| segment.discontinuity && segment.date.is_none()) {
         found.push(Violation::new(6, format!("segment {}: no EXT-X-PROGRAM-DATE-TIME behind EXT-X-DISCONTINUITY", segment.msn)));
@@ -76,7 +80,7 @@ fn dates(playlist: &MediaPlaylist, found: &mut Found) {
     for (before, after) in playlist.all().zip(playlist.all().skip(1)).filter(|(_, after)| !after.discontinuity) {
         if let (Some(placed), Some(stated)) = (before.placed, after.date) {
             let off = stated.nanos - placed.plus(before.length()).nanos;
-            if off.abs() > stated.step + before.duration.step {
+            if off.abs() > stated.step + before.duration.step + SLEW {
                 let off = off as f64 / 1e6;
                 found.push(Violation::new(
                     6,

@@ -64,6 +64,11 @@ impl Multivariant {
         uris
     }
 
+    /// Is this the sound of a programme whose pictures are apart?
+    pub(super) fn is_sound(&self, rendition: &str) -> bool {
+        self.media.iter().any(|media| media.plain("TYPE") == Some("AUDIO") && media.quoted("URI") == Some(rendition))
+    }
+
     /// URIs of the variant and of the audio that is played with it.
     pub(super) fn played_together<'a>(&'a self, variant: &'a Variant) -> Vec<&'a str> {
         let group = variant.attributes.quoted("AUDIO");

@@ -7,9 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::super::drive::{self, Options, Summary};
-use super::fmp4;
-use super::sample::{FIRST_MSN, MULTIVARIANT, PARTS, is_gap, part_bytes, playlist, segment_bytes};
+use super::{Options, Summary};
+use minamo_llhls_checker::sample::{FIRST_MSN, MULTIVARIANT, PARTS, fmp4, is_gap, part_bytes, playlist, segment_bytes};
 
 /// What a server may get wrong.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,7 +148,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 
 async fn watched(fault: Fault, sabotage: bool) -> Summary {
     let (url, server) = serve(fault).await;
-    let summary = drive::run(Options { url, watch: Duration::from_secs(2), sabotage }).await.unwrap();
+    let summary = super::run(Options { url, watch: Duration::from_secs(2), sabotage }).await.unwrap();
     server.abort();
     summary
 }
@@ -180,5 +179,5 @@ async fn nothing_to_watch_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hls/x/playlist.m3u8", listener.local_addr().unwrap());
     drop(listener);
-    assert!(drive::run(Options { url, watch: Duration::from_secs(1), sabotage: false }).await.is_err());
+    assert!(super::run(Options { url, watch: Duration::from_secs(1), sabotage: false }).await.is_err());
 }

@@ -12,11 +12,13 @@ fn replaced(rule: u8, words: &str, from: &str, to: &str) {
 fn rule_0_form() {
     replaced(0, "no URI", "#EXT-X-MAP:URI=", "#EXT-X-MAP:URL=");
     replaced(0, "EXT-X-VERSION 5", "VERSION:9", "VERSION:5");
+    replaced(0, "EXT-X-VERSION 7", "VERSION:9", "VERSION:7");
 }
 
 #[test]
 fn rule_1_target_duration() {
     replaced(1, "EXTINF 4.5", "#EXTINF:1.92000,", "#EXTINF:4.50000,");
+    replaced(1, "EXTINF 0", "#EXTINF:1.92000,", "#EXTINF:0.00000,");
     replaced(1, "no TARGETDURATION", "#EXT-X-TARGETDURATION:4\n", "");
 }
 
@@ -41,7 +43,8 @@ fn rule_5_discontinuity() {
 #[test]
 fn rule_6_dates() {
     replaced(6, "no EXT-X-PROGRAM-DATE-TIME", "#EXT-X-PROGRAM-DATE-TIME", "#EXT-X-NOTHING");
-    replaced(6, "off the sum of EXTINF", "12:00:03.840Z", "12:00:03.845Z");
+    replaced(6, "at the first segment", "#EXT-X-PROGRAM-DATE-TIME:2026-10-01T12:00:00.000Z\n", "");
+    replaced(6, "off the sum of EXTINF", "12:00:03.840Z", "12:00:03.843Z");
     replaced(6, "behind EXT-X-DISCONTINUITY", "#EXT-X-PROGRAM-DATE-TIME:2026-10-01T12:00:11.520Z\n", "");
 }
 
@@ -67,7 +70,7 @@ fn rule_10_allows_short_parts_where_the_draft_does() {
         ("DURATION=0.32000,URI=\"v-109.1", "DURATION=0.20000,URI=\"v-109.1"),
     ] {
         let text = super::sample::playlist(if to.contains("a-") { 'a' } else { 'v' }, 63).replace(from, to);
-        let found = super::super::form::judge(&super::parse(&text).0);
+        let found = crate::form::judge(&super::parse(&text).0);
         assert!(found.iter().all(|violation| violation.rule != 10), "{to}: {found:?}");
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::{Kind, MediaPlaylist, Violation, judge_headers};
 use super::Session;
 use super::fetch::Fetcher;
 use super::rendition;
+use minamo_llhls_checker::{Kind, MediaPlaylist, Violation, judge_headers};
 
 /// A refusal comes at once: a request that waits for what never comes would take 3 × TARGETDURATION.
 const AT_ONCE: Duration = Duration::from_secs(1);
