@@ -13,4 +13,4 @@ export { Player, type Engine, type EngineHandlers, type PlayerEnvironment, type 
 export { PublishError, Publisher, type PublisherOptions, type PublisherState } from "./core/publisher.js";
 export { SignalingSession, type Ending, type SignalingHandlers, type SignalingState } from "./core/signaling.js";
 export type { PublishStats } from "./core/stats.js";
-export { channelIdFrom, playlistUrl, signalingUrl, watchUrl } from "./core/urls.js";
+export { type ProgrammeAddress, playlistUrl, programmeFrom, signalingUrl, watchUrl } from "./core/urls.js";

@@ -38,12 +38,13 @@ static FILES: LazyLock<HashMap<String, File>> = LazyLock::new(|| {
     Embedded::iter().filter_map(file).collect()
 });
 
-/// `GET /`, `/studio`, `/watch/{channel_id}`, `/assets/…`
+/// `GET /`, `/studio`, `/watch/{channel_id}`, `/watch/{channel_id}/{connection_id}`, `/assets/…`
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/", get(async |headers: HeaderMap| page("index.html", false, &headers)))
         .route("/studio", get(async |headers: HeaderMap| page("studio.html", false, &headers)))
         .route("/watch/{channel_id}", get(async |headers: HeaderMap| page("watch.html", true, &headers)))
+        .route("/watch/{channel_id}/{connection_id}", get(async |headers: HeaderMap| page("watch.html", true, &headers)))
         .route("/assets/{*path}", get(async |uri: Uri, headers: HeaderMap| file(uri.path(), &headers)))
         .route("/favicon.ico", get(async |uri: Uri, headers: HeaderMap| file(uri.path(), &headers)))
         .route("/favicon.svg", get(async |uri: Uri, headers: HeaderMap| file(uri.path(), &headers)))
@@ -154,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn pages_are_html_and_asked_for_again_each_time() {
-        for path in ["/", "/studio", "/watch/any-channel"] {
+        for path in ["/", "/studio", "/watch/any-channel", "/watch/any-channel/any-publisher"] {
             let response = get(path, None).await;
             assert_eq!(response.status(), StatusCode::OK, "{path}");
             assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");

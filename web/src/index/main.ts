@@ -1,4 +1,4 @@
-import { channelIdFrom, watchUrl } from "@minamo/sdk";
+import { programmeFrom, watchUrl } from "@minamo/sdk";
 import { byId } from "../ui/dom.js";
 
 const { origin } = location;
@@ -8,10 +8,10 @@ const error = byId("channel-error");
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const id = channelIdFrom(channel.value);
-  error.hidden = id !== null;
-  if (id === null) channel.focus();
-  else location.assign(watchUrl(origin, id));
+  const programme = programmeFrom(channel.value);
+  error.hidden = programme !== null;
+  if (programme === null) channel.focus();
+  else location.assign(watchUrl(origin, programme.channelId, programme.connectionId));
 });
 channel.addEventListener("input", () => (error.hidden = true));
 

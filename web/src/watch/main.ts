@@ -1,4 +1,4 @@
-import { type HlsEngine, type PlayerState, channelIdFrom, createPlayer, playlistUrl, watchUrl } from "@minamo/sdk";
+import { type HlsEngine, type PlayerState, createPlayer, playlistUrl, programmeFrom, watchUrl } from "@minamo/sdk";
 import Hls from "hls.js";
 import { wireCopyButtons } from "../ui/copy.js";
 import { byId, setText } from "../ui/dom.js";
@@ -17,13 +17,14 @@ const WORDS: Record<PlayerState, { state: string; title: string; text: string } 
 };
 
 const { origin, pathname } = location;
-const channelId = channelIdFrom(pathname);
+const programme = programmeFrom(pathname);
+const { channelId, connectionId } = programme ?? { channelId: "", connectionId: null };
 const video = byId<HTMLVideoElement>("video");
-const player = createPlayer(video, playlistUrl(origin, channelId ?? ""));
+const player = createPlayer(video, playlistUrl(origin, channelId, connectionId));
 let errors = 0;
 
 function render(): void {
-  const state = channelId === null ? "unknown" : player.state;
+  const state = programme === null ? "unknown" : player.state;
   const words = WORDS[state];
   const chip = byId("state");
   chip.dataset.state = state;
@@ -54,14 +55,14 @@ player.on("state", (state) => {
 player.on("stalled", render);
 player.on("engine", () => void hls()?.on(Hls.Events.ERROR, () => void (errors += 1)));
 
-if (channelId !== null) {
-  byId<HTMLInputElement>("watch-url").value = watchUrl(origin, channelId);
-  byId<HTMLInputElement>("hls-url").value = playlistUrl(origin, channelId);
+if (programme !== null) {
+  byId<HTMLInputElement>("watch-url").value = watchUrl(origin, channelId, connectionId);
+  byId<HTMLInputElement>("hls-url").value = playlistUrl(origin, channelId, connectionId);
 }
 wireCopyButtons();
 wireControls(video, player);
 render();
-if (channelId !== null) player.start();
+if (programme !== null) player.start();
 
 exposeForTests({
   get state() {

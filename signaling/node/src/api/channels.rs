@@ -30,8 +30,15 @@ pub(super) struct ChannelAnswer {
     playlist_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     watch_url: Option<String>,
-    /// The playlists that can be fetched now, by publisher.
-    hls: Vec<PlaylistUrl>,
+    /// What can be watched now, by publisher.
+    hls: Vec<Watchable>,
+}
+
+#[derive(Debug, Serialize)]
+struct Watchable {
+    #[serde(flatten)]
+    playlist: PlaylistUrl,
+    watch_url: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,6 +85,10 @@ pub(super) async fn list(
 }
 
 fn answer(state: &SharedState, links: &PublicUrl, channel: &Channel) -> ChannelAnswer {
+    let watchable = |playlist: PlaylistUrl| {
+        let watch_url = links.watch_url(channel).unwrap_or_else(|| links.watch_url_of(channel, &playlist.connection_id));
+        Watchable { playlist, watch_url }
+    };
     ChannelAnswer {
         channel_id: channel.id.to_string(),
         kind: channel.kind.as_str(),
@@ -86,6 +97,6 @@ fn answer(state: &SharedState, links: &PublicUrl, channel: &Channel) -> ChannelA
         sora_url: links.sora_url(),
         playlist_url: links.playlist_url(channel),
         watch_url: links.watch_url(channel),
-        hls: playlists(state, links, &channel.id),
+        hls: playlists(state, links, &channel.id).into_iter().map(watchable).collect(),
     }
 }

@@ -65,14 +65,18 @@ impl PublicUrl {
     /// The playlist of a channel with a single publisher; `None` for the other kinds.
     #[must_use]
     pub fn playlist_url(&self, channel: &Channel) -> Option<String> {
-        let single = channel.kind.has_hls() && !channel.kind.has_playlist_per_publisher();
-        single.then(|| self.absolute(&format!("/hls/{}/playlist.m3u8", channel.id)))
+        has_one_programme(channel).then(|| self.absolute(&format!("/hls/{}/playlist.m3u8", channel.id)))
     }
 
-    /// The watch page of a channel with HLS.
+    /// The watch page of a channel with a single publisher; `None` for the other kinds.
     #[must_use]
     pub fn watch_url(&self, channel: &Channel) -> Option<String> {
-        channel.kind.has_hls().then(|| self.absolute(&format!("/watch/{}", channel.id)))
+        has_one_programme(channel).then(|| self.absolute(&format!("/watch/{}", channel.id)))
+    }
+
+    /// The watch page of what one publisher shows, in a channel where each has a playlist of its own.
+    pub(super) fn watch_url_of(&self, channel: &Channel, publisher: &str) -> String {
+        self.absolute(&format!("/watch/{}/{publisher}", channel.id))
     }
 
     /// A URL of a path on this host.
@@ -80,6 +84,10 @@ impl PublicUrl {
     pub fn absolute(&self, path: &str) -> String {
         format!("{self}/{}", path.strip_prefix('/').unwrap_or(path))
     }
+}
+
+fn has_one_programme(channel: &Channel) -> bool {
+    channel.kind.has_hls() && !channel.kind.has_playlist_per_publisher()
 }
 
 /// Behind a proxy, the first value is what the caller used.
