@@ -68,15 +68,33 @@ fn urls_may_be_empty_but_not_anything() {
     for name in ["encrypt_key_uri", "auth_webhook_url", "event_webhook_url"] {
         body[name] = json!("");
     }
-    let settings = ChannelSettings::with_hls(&body).unwrap();
-    assert!(settings.encrypt_key_uri.is_none() && settings.auth_webhook_url.is_none() && settings.event_webhook_url.is_none());
-    body["encrypt_key_uri"] = json!("http://keys.example/");
-    assert_eq!(refusal(&body), "encrypt_key_uri: must be a URL that starts with https://");
-    body["encrypt_key_uri"] = json!("https://keys.example/");
-    body["auth_webhook_url"] = json!("ftp://example/");
-    assert_eq!(refusal(&body), "auth_webhook_url: must be a URL that starts with https:// or http://");
-    body["auth_webhook_url"] = json!("https://");
+    assert_eq!(ChannelSettings::with_hls(&body).unwrap().event_webhook_url, None);
+    body["event_webhook_url"] = json!("ftp://example/");
+    assert_eq!(refusal(&body), "event_webhook_url: must be a URL that starts with https:// or http://");
+    body["event_webhook_url"] = json!("https://");
     assert!(ChannelSettings::with_hls(&body).is_err());
+}
+
+/// Accepted silently they would make a private channel public, or lose a recording.
+#[test]
+fn what_is_not_there_yet_is_refused_instead_of_ignored() {
+    for name in ["encrypt_key_uri", "auth_webhook_url"] {
+        let mut body = good();
+        body[name] = json!("https://customer.example/");
+        for found in [ChannelSettings::with_hls(&body), ChannelSettings::without_hls(&body)] {
+            let words = found.unwrap_err().to_string();
+            assert!(words.starts_with(&format!("{name}: is not supported yet")), "{words}");
+        }
+        body[name] = json!(7);
+        assert_eq!(refusal(&body), format!("{name}: must be a string, got 7"));
+        for off in [json!(""), Value::Null] {
+            body[name] = off;
+            assert_eq!(ChannelSettings::with_hls(&body), ChannelSettings::with_hls(&good()));
+        }
+    }
+    let mut body = good();
+    body["hls"][0]["archive"] = json!({"archive_destination_id": "d"});
+    assert!(refusal(&body).starts_with("hls[0].archive.archive_destination_id: is not supported yet"), "{}", refusal(&body));
 }
 
 #[test]
@@ -84,7 +102,7 @@ fn what_is_left_out_has_a_default_and_unknown_members_are_ignored() {
     let body = json!({"hls": [{"durationSeconds": 2, "startTimeOffset": -2, "archive": {"archive_destination_id": ""}, "x": 1}], "y": []});
     let settings = ChannelSettings::with_hls(&body).unwrap();
     let item = &settings.hls[0];
-    assert_eq!((item.audio.bps, item.video, item.archive.clone()), (96_000, None, None));
+    assert_eq!((item.audio.bps, item.video), (96_000, None));
     assert_eq!((item.duration_seconds, item.start_time_offset), (Some(2.0), Some(-2.0)));
     assert_eq!(ChannelSettings::without_hls(&Value::Null).unwrap(), ChannelSettings::default());
     assert_eq!(ChannelSettings::without_hls(&json!({"environment": 3})).unwrap().environment, Some(3));
@@ -94,7 +112,6 @@ fn what_is_left_out_has_a_default_and_unknown_members_are_ignored() {
 fn settings_survive_storage() {
     let mut body = good();
     body["hls"][0]["video"]["codec"] = json!("h264_baseline");
-    body["hls"][0]["archive"] = json!({"archive_destination_id": "d"});
     body["event_webhook_url"] = json!("https://example.com/hook");
     for settings in [ChannelSettings::with_hls(&body).unwrap(), ChannelSettings::default()] {
         let stored = serde_json::to_value(&settings).unwrap();

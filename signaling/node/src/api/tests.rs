@@ -224,13 +224,40 @@ async fn a_bad_request_is_told_which_field() {
         (String::new(), "hls"),
         ("[]".to_owned(), "body"),
         (json!({"hls": [{"audio": {"bps": -1}}]}).to_string(), "hls[0].audio.bps"),
+        (
+            json!({"hls": [{"archive": {"archive_destination_id": "d"}}]}).to_string(),
+            "hls[0].archive.archive_destination_id: is not supported yet",
+        ),
     ];
     for (body, field) in cases {
         let (status, answer) = api.call(CREATE, body.clone()).await;
         assert_eq!((status, text(&answer, "error_type")), (StatusCode::BAD_REQUEST, "INVALID_PARAMETER"), "{body}");
-        assert!(text(&answer, "error").starts_with(&format!("{field}:")), "{field} is not named: {answer}");
+        let (path, words) = field.split_once(": ").unwrap_or((field, ""));
+        assert!(text(&answer, "error").starts_with(&format!("{path}: {words}")), "{field} is not named: {answer}");
     }
     assert!(api.catalog.channel_ids().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_would_be_ignored_is_refused_and_empty_is_off() {
+    let api = Api::start(None).await;
+    for target in [CREATE, CREATE_MULTISTREAM, CREATE_MULTISTREAM_WITH_HLS] {
+        for name in ["encrypt_key_uri", "auth_webhook_url"] {
+            let mut body = hls_body();
+            body[name] = json!("https://customer.example/");
+            let (status, answer) = api.call(target, body.to_string()).await;
+            assert_eq!((status, text(&answer, "error_type")), (StatusCode::BAD_REQUEST, "INVALID_PARAMETER"), "{target}");
+            assert!(text(&answer, "error").starts_with(&format!("{name}: is not supported yet")), "{answer}");
+        }
+    }
+    assert!(api.catalog.channel_ids().await.unwrap().is_empty());
+    let mut body = hls_body();
+    body["event_webhook_url"] = json!("https://customer.example/");
+    for name in ["encrypt_key_uri", "auth_webhook_url"] {
+        body[name] = json!("");
+    }
+    body["hls"][0]["archive"] = json!({"archive_destination_id": ""});
+    api.ok(CREATE, &body).await;
 }
 
 #[tokio::test]
@@ -300,6 +327,15 @@ async fn v1_answers_with_every_url_that_the_channel_has() {
     assert!(text(&answer, "created_at").ends_with('Z'));
     let (_, answer) = api.get(&format!("/v1/channels/{room}")).await;
     assert!(answer.get("playlist_url").is_none() && answer.get("watch_url").is_none(), "{answer}");
+    let many = api.ok(CREATE_MULTISTREAM_WITH_HLS, &hls_body()).await["channel_id"].as_str().unwrap().to_owned();
+    let (_, answer) = api.get(&format!("/v1/channels/{many}")).await;
+    assert!(answer.get("playlist_url").is_none() && answer.get("watch_url").is_none(), "one for each publisher: {answer}");
+    let expected = json!([{
+        "connection_id": "P1",
+        "playlist_url": format!("http://live.example/hls/{many}/P1/playlist.m3u8"),
+        "watch_url": format!("http://live.example/watch/{many}/P1"),
+    }]);
+    assert_eq!(answer["hls"], expected);
     let (status, answer) = api.get("/v1/channels/nobody").await;
     assert_eq!((status, text(&answer, "error_type")), (StatusCode::NOT_FOUND, "UNKNOWN_CHANNEL"));
 }

@@ -11,7 +11,7 @@ mod settings;
 pub use field::InvalidField;
 pub use operation::Operation;
 pub use response::{ChannelCreated, ChannelIds, Deleted, ErrorBody, PlaylistUrl, PlaylistUrls};
-pub use settings::{Archive, AudioSpec, ChannelSettings, H264Profile, HlsSpec, VideoSpec, round_audio_bps};
+pub use settings::{AudioSpec, ChannelSettings, H264Profile, HlsSpec, VideoSpec, round_audio_bps};
 
 use field::Field;
 use serde_json::Value;

@@ -11,13 +11,7 @@ use super::field::{Field, InvalidField};
 pub struct ChannelSettings {
     /// The renditions that are asked for: 1 to 10, none for a channel without HLS.
     pub hls: Vec<HlsSpec>,
-    /// `https://…` of the customer's key server; `None` when the playlist is not encrypted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub encrypt_key_uri: Option<String>,
-    /// `None` when everyone is allowed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth_webhook_url: Option<String>,
-    /// `None` when nobody wants to be told.
+    /// Kept, but nobody is told yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_webhook_url: Option<String>,
     /// Kept as it came; its meaning upstream is unknown.
@@ -40,9 +34,6 @@ pub struct HlsSpec {
     pub video: Option<VideoSpec>,
     /// Its sound.
     pub audio: AudioSpec,
-    /// `None` when it is not archived.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub archive: Option<Archive>,
 }
 
 /// The picture of a variant.
@@ -86,13 +77,6 @@ impl Default for AudioSpec {
     }
 }
 
-/// Where a variant is archived.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Archive {
-    /// Never empty.
-    pub archive_destination_id: String,
-}
-
 const HLS_ITEMS_MAX: usize = 10;
 const TEXT_BYTES_MAX: usize = 2048;
 
@@ -105,7 +89,7 @@ impl ChannelSettings {
         let body = Field::body(body)?;
         let items = body.required("hls")?.items(1..=HLS_ITEMS_MAX)?;
         let hls = items.iter().map(hls_spec).collect::<Result<_, _>>()?;
-        Ok(Self { hls, encrypt_key_uri: url(&body, "encrypt_key_uri", &["https://"])?, ..without_hls(&body)? })
+        Ok(Self { hls, ..without_hls(&body)? })
     }
 
     /// Reads the body of CreateMultistreamChannel.
@@ -139,23 +123,26 @@ impl ChannelSettings {
 }
 
 fn without_hls(body: &Field<'_>) -> Result<ChannelSettings, InvalidField> {
+    unsupported(body, "encrypt_key_uri", "playlists would not be encrypted")?;
+    unsupported(body, "auth_webhook_url", "everyone would be let in")?;
     Ok(ChannelSettings {
         hls: Vec::new(),
-        encrypt_key_uri: None,
-        auth_webhook_url: url(body, "auth_webhook_url", &["https://", "http://"])?,
-        event_webhook_url: url(body, "event_webhook_url", &["https://", "http://"])?,
+        event_webhook_url: url(body, "event_webhook_url")?,
         environment: body.member("environment").map(|field| field.integer(0..=u32::MAX)).transpose()?,
     })
 }
 
 fn hls_spec(item: &Field<'_>) -> Result<HlsSpec, InvalidField> {
     item.object()?;
+    if let Some(archive) = item.member("archive") {
+        archive.object()?;
+        unsupported(&archive, "archive_destination_id", "nothing would be recorded")?;
+    }
     Ok(HlsSpec {
         duration_seconds: item.member("durationSeconds").map(|field| field.number(1.0..=30.0)).transpose()?,
         start_time_offset: item.member("startTimeOffset").map(|field| field.number(-86_400.0..=86_400.0)).transpose()?,
         video: item.member("video").map(|field| video_spec(&field)).transpose()?,
         audio: item.member("audio").map(|field| audio_spec(&field)).transpose()?.unwrap_or_default(),
-        archive: item.member("archive").map(|field| archive(&field)).transpose()?.flatten(),
     })
 }
 
@@ -181,10 +168,13 @@ fn audio_spec(audio: &Field<'_>) -> Result<AudioSpec, InvalidField> {
     Ok(AudioSpec { bps: round_audio_bps(bps.integer(0..=u32::MAX)?) })
 }
 
-fn archive(archive: &Field<'_>) -> Result<Option<Archive>, InvalidField> {
-    archive.object()?;
-    let id = archive.member("archive_destination_id").map(|field| bounded_text(&field)).transpose()?.flatten();
-    Ok(id.map(|archive_destination_id| Archive { archive_destination_id }))
+/// A member that must not be ignored silently: who sends it counts on what it does. Left out, or empty, it is off.
+fn unsupported(field: &Field<'_>, name: &str, otherwise: &str) -> Result<(), InvalidField> {
+    let Some(field) = field.member(name) else { return Ok(()) };
+    match bounded_text(&field)? {
+        None => Ok(()),
+        Some(_) => Err(field.wrong(format!("is not supported yet ({otherwise}): leave it out or empty"))),
+    }
 }
 
 /// An empty string means: off.
@@ -196,13 +186,13 @@ fn bounded_text(field: &Field<'_>) -> Result<Option<String>, InvalidField> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-fn url(body: &Field<'_>, name: &str, schemes: &[&str]) -> Result<Option<String>, InvalidField> {
+fn url(body: &Field<'_>, name: &str) -> Result<Option<String>, InvalidField> {
     let Some(field) = body.member(name) else { return Ok(None) };
     let Some(text) = bounded_text(&field)? else { return Ok(None) };
-    let host = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match host {
         Some(host) if !host.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace()) => Ok(Some(text)),
-        _ => Err(field.wrong(format!("must be a URL that starts with {}", schemes.join(" or ")))),
+        _ => Err(field.wrong("must be a URL that starts with https:// or http://")),
     }
 }
 
