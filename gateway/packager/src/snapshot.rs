@@ -173,6 +173,18 @@ impl Snapshot {
         }
     }
 
+    /// Is what these directives wait for the newest thing in this version? Only then does every answer to them say the same, give
+    /// or take a part; a version that is far ahead of its request says something else with each new part (rule 25).
+    #[must_use]
+    pub fn is_bound_to(&self, directives: &Directives) -> bool {
+        let Some(msn) = directives.msn.filter(|_| !self.view.ended) else { return false };
+        let Some(part) = directives.part else { return self.last_complete_msn() == Some(msn) };
+        let last = self.last_part();
+        // Rule 15: past the last part of M means part 0 of M + 1.
+        let parts = self.view.last_complete().filter(|segment| segment.head.msn == msn).map(|segment| segment.parts.len() as u64);
+        last == Some((msn, part)) || (last == Some((msn + 1, 0)) && parts.is_some_and(|parts| part >= parts))
+    }
+
     fn last_complete_msn(&self) -> Option<u64> {
         self.view.last_complete().map(|segment| segment.head.msn)
     }

@@ -15,11 +15,12 @@ const CACHE_ERROR: HeaderValue = HeaderValue::from_static("max-age=1");
 /// Being busy is nobody else's answer.
 const CACHE_NEVER: HeaderValue = HeaderValue::from_static("no-store");
 
-/// How long a media playlist may be kept (rule 25). A blocking answer has what its full URL names, whenever it is read
-/// (rfc8216bis §6.2.5.2 and appendix B.1: six targets); a plain live one less than half a target.
-pub(super) fn cache_playlist(target: Duration, blocking: bool) -> HeaderValue {
+/// How long a media playlist may be kept (rule 25). One that is `bound` to the part or segment that its full URL names stays right
+/// (rfc8216bis §6.2.5.2 and appendix B.1: six targets). Anything else less than half a target: the plain live playlist, and the
+/// answer to a directive that was long fulfilled, which is the same.
+pub(super) fn cache_playlist(target: Duration, bound: bool) -> HeaderValue {
     let target = target.as_secs();
-    let seconds = if blocking { 6 * target } else { target.saturating_sub(1) / 2 };
+    let seconds = if bound { 6 * target } else { target.saturating_sub(1) / 2 };
     HeaderValue::try_from(format!("public, max-age={seconds}")).unwrap_or(CACHE_NEVER)
 }
 

@@ -38,8 +38,7 @@ pub(super) async fn media(
         let snapshot = snapshots.borrow_and_update().clone().ok_or(Problem::NotFound)?;
         match snapshot.respond(&directives) {
             Answer::Ready(body) => {
-                let blocking = directives.msn.is_some() && !snapshot.ended();
-                let cache = cache_playlist(snapshot.target_duration(), blocking);
+                let cache = cache_playlist(snapshot.target_duration(), snapshot.is_bound_to(&directives));
                 return Ok(respond(&body, headers, cache));
             }
             Answer::Reject(reject) => return Err(refused(reject.status, reject.why)),

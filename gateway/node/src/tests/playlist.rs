@@ -127,6 +127,32 @@ async fn a_whole_segment_can_be_waited_for_and_the_past_is_answered_at_once() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_ahead_of_its_request_is_kept_no_longer_than_a_plain_one() {
+    let theatre = Theatre::new();
+    let mut source = Source::new("P", 1, true, true);
+    theatre.join(&source);
+    theatre.run_secs(&mut source, 9).await;
+    let text = theatre.playlist("video").await;
+    let first: u64 = tag(&text, "#EXT-X-MEDIA-SEQUENCE:").unwrap().parse().unwrap();
+    let newest = uris(&text, "#EXT-X-PART:").pop().unwrap();
+    let (msn, part) = newest.trim_start_matches("v-").trim_end_matches(".m4s").split_once('.').unwrap();
+    let (msn, part): (u64, u64) = (msn.parse().unwrap(), part.parse().unwrap());
+    let complete = first + segments(&text).len() as u64 - 1;
+    for (query, expected) in [
+        (String::new(), "public, max-age=1"),
+        ("?_HLS_msn=0".into(), "public, max-age=1"),
+        (format!("?_HLS_msn={first}"), "public, max-age=1"),
+        (format!("?_HLS_msn={first}&_HLS_part=0"), "public, max-age=1"),
+        (format!("?_HLS_msn={first}&_HLS_part=99"), "public, max-age=1"),
+        (format!("?_HLS_msn={complete}"), "public, max-age=24"),
+        (format!("?_HLS_msn={msn}&_HLS_part={part}"), "public, max-age=24"),
+    ] {
+        let answer = theatre.get(&format!("/hls/c/video.m3u8{query}")).await;
+        assert_eq!((answer.status, answer.header("cache-control").as_ref()), (StatusCode::OK, expected), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn another_picture_size_is_one_discontinuity_with_a_new_init_section() {
     let theatre = Theatre::new();
     let mut source = Source::new("P", 1, true, true);
