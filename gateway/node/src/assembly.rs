@@ -283,6 +283,14 @@ impl Assembly {
         }
     }
 
+    /// Everything that is there goes out; ENDLIST comes with [`Self::end`].
+    pub(crate) fn finish(&mut self, now: Instant, around: &Surroundings) {
+        if let Some(line) = &mut self.line {
+            line.packager.finish(now);
+        }
+        self.after(around);
+    }
+
     /// ENDLIST.
     pub(crate) fn end(&mut self, now: Instant, around: &Surroundings) {
         if let Some(line) = &mut self.line {

@@ -38,6 +38,9 @@ impl Surroundings {
     }
 }
 
+/// From the last parts to ENDLIST: time for a player to see the one before the other.
+pub(crate) const LAST_LOOK: Duration = Duration::from_millis(600);
+
 /// What a programme is in.
 enum Phase {
     /// A publisher is there, nothing that could be shown has come.
@@ -46,6 +49,8 @@ enum Phase {
     Live,
     /// The publisher vanished; playlists go on with silence and gaps until then.
     Away { until: Instant },
+    /// The last parts went out; ENDLIST comes then.
+    Ending { until: Instant },
     /// ENDLIST was written; served until then.
     Ended { until: Instant },
     /// Nothing to serve: it may leave memory.
@@ -132,8 +137,11 @@ impl Programme {
 
     /// The owner, perhaps a new one, has tracks: it goes on with what is live, or begins anew.
     fn take_over(&mut self, now: Instant, unix: Duration, around: &Surroundings) {
+        if let Phase::Ending { .. } = self.phase {
+            self.end(now, around);
+        }
         match self.phase {
-            Phase::Ended { .. } | Phase::Over => {
+            Phase::Ending { .. } | Phase::Ended { .. } | Phase::Over => {
                 self.retire(around);
                 if let Some(settings) = around.origin.settings(&self.key.channel) {
                     self.settings = settings;
@@ -180,7 +188,7 @@ impl Programme {
                 info!(channel = %self.key.channel, "publisher vanished: the programme waits");
                 self.phase = Phase::Away { until: now + around.reconnect_window };
             }
-            _ => self.end(now, around),
+            _ => self.finish(now, around),
         }
     }
 
@@ -239,10 +247,27 @@ impl Programme {
         self.end(now, around);
     }
 
+    /// The last parts go out now, ENDLIST a moment later: hls.js does not fetch parts that it first sees together with ENDLIST,
+    /// and its viewers would miss the end.
+    pub(crate) fn finish(&mut self, now: Instant, around: &Surroundings) {
+        match &mut self.assembly {
+            Some(assembly) if matches!(self.phase, Phase::Live | Phase::Away { .. }) => {
+                assembly.finish(now, around);
+                self.phase = Phase::Ending { until: now + LAST_LOOK };
+            }
+            _ => self.end(now, around),
+        }
+    }
+
+    /// Whether ENDLIST is still to come.
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. })
+    }
+
     /// ENDLIST, at once. What was made is served for a while.
-    pub(crate) fn end(&mut self, now: Instant, around: &Surroundings) {
+    fn end(&mut self, now: Instant, around: &Surroundings) {
         match self.phase {
-            Phase::Live | Phase::Away { .. } => {
+            Phase::Live | Phase::Away { .. } | Phase::Ending { .. } => {
                 info!(channel = %self.key.channel, "programme ends");
                 self.counted = None;
                 if let Some(assembly) = &mut self.assembly {
@@ -269,7 +294,8 @@ impl Programme {
                 let pause = if now.saturating_duration_since(since) < VIDEO_GRACE { WISH_AGAIN } else { WISH_SELDOM };
                 self.phase = Phase::Waiting { since, wish_at: now + pause };
             }
-            Phase::Away { until } if now >= until => self.end(now, around),
+            Phase::Away { until } if now >= until => self.finish(now, around),
+            Phase::Ending { until } if now >= until => self.end(now, around),
             Phase::Ended { until } if now >= until => {
                 if let Some(assembly) = self.assembly.take() {
                     assembly.withdraw(around);
@@ -299,7 +325,7 @@ impl Programme {
         let own = match self.phase {
             Phase::Waiting { wish_at, .. } => Some(wish_at),
             Phase::Live => self.look_at,
-            Phase::Away { until } | Phase::Ended { until } => Some(until),
+            Phase::Away { until } | Phase::Ending { until } | Phase::Ended { until } => Some(until),
             Phase::Over => None,
         };
         let growing = matches!(self.phase, Phase::Live | Phase::Away { .. });

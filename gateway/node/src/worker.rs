@@ -82,6 +82,8 @@ pub(crate) struct Worker {
     next_timer: Instant,
     looked_at: Instant,
     closing: bool,
+    /// Told once every programme has its ENDLIST.
+    goodbyes: Vec<oneshot::Sender<()>>,
 }
 
 impl Worker {
@@ -98,7 +100,16 @@ impl Worker {
         let surroundings =
             Surroundings { origin, upstream, reconnect_window: config.reconnect_window, ended_retention: config.ended_retention };
         let programmes = HashMap::new();
-        let worker = Self { receiver, clock, surroundings, programmes, next_timer: now, looked_at: now, closing: false };
+        let worker = Self {
+            receiver,
+            clock,
+            surroundings,
+            programmes,
+            next_timer: now,
+            looked_at: now,
+            closing: false,
+            goodbyes: Vec::new(),
+        };
         let thread = std::thread::Builder::new().name(format!("hls-{index}"));
         #[allow(clippy::expect_used)] // at start, and said in `Gateway::start`
         thread.spawn(move || worker.run()).expect("the machine refuses a thread");
@@ -135,8 +146,9 @@ impl Worker {
             Job::Deleted(channel) => self.programmes.retain(|key, _| key.channel != channel),
             Job::Shutdown(done) => {
                 self.closing = true;
-                self.each(|programme, surroundings| programme.end(now, surroundings));
-                let _ = done.send(());
+                self.each(|programme, surroundings| programme.finish(now, surroundings));
+                self.goodbyes.push(done);
+                self.look_after(now);
             }
             #[cfg(test)]
             Job::Settle(done) => {
@@ -185,6 +197,11 @@ impl Worker {
         let timers = self.programmes.values().filter_map(Programme::poll_timeout);
         self.next_timer = timers.min().map_or(now + IDLE, |timer| timer.clamp(now + BREATH, now + IDLE));
         self.looked_at = now;
+        if self.closing && !self.programmes.values().any(Programme::is_ending) {
+            for done in self.goodbyes.drain(..) {
+                let _ = done.send(());
+            }
+        }
     }
 
     fn each(&mut self, work: impl Fn(&mut Programme, &Surroundings)) {

@@ -99,6 +99,8 @@ pub struct Packager {
     asker: KeyFrameAsker,
     /// The next segment with pictures begins behind a discontinuity.
     discontinuity: bool,
+    /// No more media is taken.
+    finished: bool,
     ended: bool,
     events: VecDeque<PackagerEvent>,
     key_frames_wanted: u64,
@@ -127,6 +129,7 @@ impl Packager {
             video,
             audio,
             discontinuity: false,
+            finished: false,
             ended: false,
             events: VecDeque::new(),
             key_frames_wanted: 0,
@@ -140,11 +143,11 @@ impl Packager {
         self.wall_wanted = wall;
     }
 
-    /// One picture. Until the first key frame with parameter sets nothing is kept. Ignored after [`Self::end`].
+    /// One picture. Until the first key frame with parameter sets nothing is kept. Ignored after [`Self::finish`].
     pub fn push_video(&mut self, now: Instant, sample: &VideoSample) {
         let local = self.local(now);
         let pts = sample.pts.rescale(VIDEO_SCALE).ticks;
-        let Some(video) = self.video.as_mut().filter(|_| !self.ended) else { return };
+        let Some(video) = self.video.as_mut().filter(|_| !self.finished) else { return };
         video.note_lag(local, pts);
         if sample.key {
             self.asker.came(local);
@@ -158,10 +161,10 @@ impl Packager {
         self.settle(local);
     }
 
-    /// One AAC frame. Ignored after [`Self::end`].
+    /// One AAC frame. Ignored after [`Self::finish`].
     pub fn push_audio(&mut self, now: Instant, frame: &AudioFrame) {
         let local = self.local(now);
-        let Some(audio) = self.audio.as_mut().filter(|_| !self.ended) else { return };
+        let Some(audio) = self.audio.as_mut().filter(|_| !self.finished) else { return };
         audio.cutter.push(frame.pts.rescale(audio.scale).ticks, frame.data.clone());
         let overtime = Duration::from_secs(self.limits.target_duration_secs) + OVERTIME;
         if audio.out() > overtime
@@ -186,7 +189,7 @@ impl Packager {
     /// Does what is due: wishes for key frames, gaps for pictures that do not come.
     pub fn handle_timeout(&mut self, now: Instant) {
         let local = self.local(now);
-        let Some(video) = self.video.as_mut().filter(|_| !self.ended) else { return };
+        let Some(video) = self.video.as_mut().filter(|_| !self.finished) else { return };
         if let Some(lag) = video.lag() {
             let due = nanos_of(local) - nanos_of(GRACE) - lag;
             video.cutter.overdue(ticks(due, VIDEO_SCALE));
@@ -198,7 +201,7 @@ impl Packager {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let epoch = self.epoch?;
-        let video = self.video.as_ref().filter(|_| !self.ended)?;
+        let video = self.video.as_ref().filter(|_| !self.finished)?;
         let lag = video.lag()?;
         let gap = video.cutter.deadline().map(|at| nanos(at, VIDEO_SCALE) + lag + nanos_of(GRACE) + 1_000_000);
         let gap = gap.map(|at| Duration::from_nanos(at.max(0).unsigned_abs()));
@@ -206,9 +209,10 @@ impl Packager {
         epoch.checked_add(due)
     }
 
-    /// The programme is over: what is there is published, and the playlists get ENDLIST.
-    pub fn end(&mut self, now: Instant) {
-        if self.ended {
+    /// The programme is over: everything that is there goes out as complete parts and segments, without ENDLIST yet. Players
+    /// (hls.js) do not fetch a part that they first see together with ENDLIST, so let them see it before [`Self::end`].
+    pub fn finish(&mut self, now: Instant) {
+        if self.finished {
             return;
         }
         let local = self.local(now);
@@ -220,8 +224,18 @@ impl Packager {
             audio.cutter.end();
         }
         self.write_audio();
-        self.ended = true;
+        self.finished = true;
         self.publish(local);
+    }
+
+    /// The playlists get ENDLIST, behind all that is there.
+    pub fn end(&mut self, now: Instant) {
+        self.finish(now);
+        if !self.ended {
+            self.ended = true;
+            let local = self.local(now);
+            self.publish(local);
+        }
     }
 
     /// The next event.
@@ -367,12 +381,12 @@ impl Packager {
         let audio_report = self.audio.as_ref().and_then(|audio| audio.output.report());
         if let Some(video) = &mut self.video {
             video.output.store.trim(list_from, local);
-            let hint = !video.cutter.in_gap();
+            let hint = !video.cutter.in_gap() && !self.finished;
             video.output.publish(audio_report, self.ended, hint);
         }
         if let Some(audio) = &mut self.audio {
             audio.output.store.trim(list_from, local);
-            audio.output.publish(video_report, self.ended, true);
+            audio.output.publish(video_report, self.ended, !self.finished);
         }
         self.refresh_multivariant();
         for (rendition, grown) in [(Rendition::Video, video_grown), (Rendition::Audio, audio_grown)] {

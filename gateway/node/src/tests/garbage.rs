@@ -74,8 +74,9 @@ fn nothing_that_comes_makes_a_programme_panic() {
             programme.handle_timeout(now, unix, &around);
             let _ = programme.poll_timeout();
         }
-        programme.end(now, &around);
-        programme.handle_timeout(now + Duration::from_secs(6), unix, &around);
+        programme.finish(now, &around);
+        programme.handle_timeout(now + Duration::from_secs(1), unix, &around);
+        programme.handle_timeout(now + Duration::from_secs(7), unix, &around);
         assert!(around.origin.playlists(&"c".into()).is_empty());
     }
 }

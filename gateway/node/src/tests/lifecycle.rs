@@ -8,7 +8,7 @@ fn sequence(playlist: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_clean_leave_ends_the_playlists_at_once() {
+async fn a_clean_leave_shows_the_last_parts_and_then_ends_the_playlists() {
     let theatre = Theatre::new();
     let mut source = Source::new("P", 1, true, true);
     theatre.join(&source);
@@ -21,16 +21,23 @@ async fn a_clean_leave_ends_the_playlists_at_once() {
     breathe().await;
     theatre.leave(&source, true);
     theatre.gateway.settle().await;
+    let mut last = Vec::new();
     for rendition in ["video", "audio"] {
         let text = theatre.playlist(rendition).await;
+        assert!(!text.contains("#EXT-X-ENDLIST") && !text.contains("PRELOAD-HINT"), "{text}");
+        last.push(segments(&text).pop());
+    }
+    theatre.run(&mut [], Duration::from_secs(1)).await;
+    for (rendition, last) in ["video", "audio"].into_iter().zip(last) {
+        let text = theatre.playlist(rendition).await;
         assert!(text.trim_end().ends_with("#EXT-X-ENDLIST"), "{text}");
-        assert!(!text.contains("PRELOAD-HINT"));
+        assert_eq!(segments(&text).pop(), last, "nothing new comes with ENDLIST");
     }
     assert_eq!(theatre.gateway.state(&theatre.channel), ProgrammeState::Ended);
     assert!(theatre.gateway.playlists(&theatre.channel).is_empty());
-    // Those who waited are answered: with the last part or 404, and with the ended playlist.
+    // Those who waited are answered: with the last part or 404, and with the playlist as it is.
     assert!([StatusCode::OK, StatusCode::NOT_FOUND].contains(&hinted.await.unwrap().status));
-    assert!(far.await.unwrap().text().contains("#EXT-X-ENDLIST"));
+    assert_eq!(far.await.unwrap().status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -137,7 +144,7 @@ async fn each_publisher_has_a_programme_when_asked_for() {
     }
     assert_eq!(theatre.get("/hls/c/P3/playlist.m3u8").await.error_type(), "NOT_LIVE");
     theatre.leave(&first, true);
-    theatre.run_secs(&mut second, 1).await;
+    theatre.run_secs(&mut second, 2).await;
     assert!(theatre.get("/hls/c/P1/video.m3u8").await.text().contains("ENDLIST"));
     assert_eq!(theatre.gateway.playlists(&theatre.channel).len(), 1);
     assert_eq!(theatre.gateway.state(&theatre.channel), ProgrammeState::Live);
@@ -167,8 +174,11 @@ async fn shutdown_ends_every_playlist_and_goes_on_serving() {
     let mut source = Source::new("P", 1, true, true);
     theatre.join(&source);
     theatre.run_secs(&mut source, 4).await;
-    theatre.gateway.shutdown().await;
+    let gateway = theatre.gateway.clone();
+    let shutdown = tokio::spawn(async move { gateway.shutdown().await });
+    breathe().await;
     theatre.run_secs(&mut source, 1).await;
+    shutdown.await.unwrap();
     for rendition in ["video", "audio"] {
         assert!(theatre.playlist(rendition).await.trim_end().ends_with("#EXT-X-ENDLIST"));
     }

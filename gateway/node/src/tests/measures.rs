@@ -44,6 +44,7 @@ fn parts_segments_and_latency_are_measured() {
         let late = sample(&handle.render(), "minamo_hls_live_latency_seconds{channel=\"c\"}").unwrap();
         assert!(late > 2.0, "{late}");
         programme.handle(now, unix, &publisher.id, TapEvent::PublisherGone { clean: true }, &around);
+        programme.handle_timeout(now + Duration::from_secs(1), unix + Duration::from_secs(5), &around);
     });
     let ended = handle.render();
     assert_eq!(sample(&ended, "minamo_hls_programmes"), Some(0.0));
