@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make run` and `make test` install what they need themselves.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check unit interop bench web setup-run setup-test clean
+.PHONY: help run test check unit interop bench deny web setup-run setup-test clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,10 @@ interop: setup-test web ## real clients: Chromium with sora-js-sdk and hls.js, P
 bench: setup-run web ## share of a core per transmuxed channel; ns per forwarded packet beside the bare limit
 	@cargo build --release --locked -p minamo -p minamo-tests --bins
 	@target/release/minamo-bench
+
+deny: ## licences, sources and banned crates of all dependencies; installs cargo-deny if it is missing
+	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
+	cargo deny check licenses bans sources
 
 clean:
 	cargo clean

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use minamo_catalog::Catalog;
 use minamo_media::{ChannelId, ConnectionId, TapEvent, TapSink};
 use minamo_sfu::{Sfu, SfuConfig};
 use minamo_transcode::{CHANNELS, I420, OpenH264Encoder, OpusEncoder, OpusToAac, Step, VideoEncoder, VideoSettings};
 
 use crate::config::Config;
+use crate::server::open_catalog;
 
 /// One thing looked at.
 struct Finding {
@@ -114,11 +114,7 @@ fn data_folder(config: &Config) -> Finding {
 }
 
 async fn catalog(config: &Config) -> Finding {
-    let opened = match &config.catalog.url {
-        Some(url) => Catalog::open(url).await,
-        None => Catalog::open_in(&config.data_dir).await,
-    };
-    let counted = match opened {
+    let counted = match open_catalog(config).await {
         Ok(catalog) => {
             let counted = catalog.channel_ids().await.map(|ids| format!("opens, holds {} channels", ids.len()));
             catalog.close().await;

@@ -199,7 +199,7 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     Ok((listener, bound))
 }
 
-async fn open_catalog(config: &Config) -> Result<Catalog, CatalogError> {
+pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, CatalogError> {
     match &config.catalog.url {
         Some(url) => Catalog::open(url).await,
         None => Catalog::open_in(&config.data_dir).await,

@@ -1,6 +1,6 @@
 //! WebSocket sessions, rooms, the JSON API.
 //!
-//! [`session::Session`] is one connection's protocol as a value: messages in, actions out, told the time. [`Signaling`] is the
+//! `session::Session` is one connection's protocol as a value: messages in, actions out, told the time. [`Signaling`] is the
 //! shell around it: sockets, timers, rooms and the SFU. Media bytes never come through here.
 
 pub mod api;
@@ -12,14 +12,15 @@ mod mailbox;
 mod media_plane;
 mod programmes;
 mod rooms;
-pub mod session;
+mod session;
 mod signaling;
-
-pub use config::SignalingConfig;
-pub use media_plane::{Busy, MediaPlane};
-pub use programmes::{PlaylistPath, Programmes};
-pub use signaling::Signaling;
 mod summary;
 #[cfg(test)]
 mod tests;
+
+pub use config::SignalingConfig;
+pub use media_plane::{Busy, MediaPlane, OnPeerEvent};
+pub use programmes::{PlaylistPath, Programmes};
+pub use session::Timing;
+pub use signaling::Signaling;
 pub use summary::ConnectionSummary;
