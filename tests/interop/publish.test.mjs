@@ -63,6 +63,30 @@ describe('publishing', { concurrency: 1 }, () => {
     }
   });
 
+  test('a room with HLS has one programme per publishing connection, and metrics tell of it', { timeout: 120_000 }, async () => {
+    const { body: channel } = await server.api('ImageFlux_20200316.CreateMultistreamChannelWithHLS', { hls: [{ video: { width: 640, height: 480, fps: 30, bps: 800000 }, audio: { bps: 96000 } }] });
+    assert.deepEqual(Object.keys(channel).sort(), ['channel_id', 'sora_url']);
+    const page = await publisher.page();
+    await page.waitForFunction(() => window.ready);
+    const ids = [];
+    for (const name of ['a', 'b']) {
+      const joined = await page.evaluate(([who, url, id]) => window.join(who, url, id, 'sendrecv', {}, { kind: 'camera', width: 320, height: 240 }), [name, channel.sora_url, channel.channel_id]);
+      assert.equal(joined.error, undefined, JSON.stringify(joined));
+      ids.push(joined.connectionId);
+    }
+    const list = await until('both programmes are listed', 30_000, async () => {
+      const { body } = await server.api('ImageFlux_20200207.ListPlaylistURLs', { channel_id: channel.channel_id });
+      return body.hls.length === 2 && body.hls;
+    });
+    assert.deepEqual(list.map((entry) => entry.connection_id).sort(), ids.sort());
+    for (const { playlist_url: url } of list) assert.deepEqual((await probe(url)).map((stream) => stream.codec_name).sort(), ['aac', 'h264']);
+    for (const name of ['sfu_peers', 'sfu_uplinks', 'sfu_rtp_in_total', 'sfu_rtp_out_total', 'sfu_bytes_in_total', 'sfu_bytes_out_total', 'sfu_key_frames_asked_total',
+      'hls_parts_total', 'hls_segments_total', 'hls_live_latency_seconds', 'signaling_connections']) {
+      assert.ok(await server.metric(`minamo_${name}`) > 0, `minamo_${name} is there and not zero`);
+    }
+    await page.close();
+  });
+
   test('negative control: a channel that nobody publishes has no playlist, and an unknown one is refused', { timeout: 60_000 }, async () => {
     const channel = await server.createChannel();
     await assert.rejects(waitForPlaylist(channel.playlist_url, 2000), /404/);

@@ -54,6 +54,8 @@ function renderEdge(player: Player): void {
   byId("edge").toggleAttribute("data-behind", behind);
   const text = latency === null ? "Live" : behind ? `Go to live · ${latency.toFixed(0)} s behind` : `Live · ${latency.toFixed(1)} s`;
   setText(byId("latency"), text);
+  byId("delay").hidden = latency === null;
+  if (latency !== null) setText(byId("delay"), `${latency.toFixed(1)} s behind`);
 }
 
 /** After a pause a live programme goes on where it is now, not where we left it. */
