@@ -25,7 +25,7 @@ pub struct TransportCounters {
     pub replayed: u64,
     /// SRTP or SRTCP of more SSRCs than one peer may have.
     pub ssrc_overflow: u64,
-    /// Packets given to [`Transport::send_rtp`] or [`Transport::send_rtcp`] before Connected or after the end.
+    /// Packets given to [`send_rtp`](super::Transport::send_rtp) or [`send_rtcp`](super::Transport::send_rtcp) before Connected or after the end.
     pub unsendable: u64,
     /// Datagrams or inputs dropped because nobody polled: both queues are bounded.
     pub overflow: u64,
