@@ -27,11 +27,13 @@ pub struct SourceOptions {
     pub video_bps: u32,
     /// Audio bits per second.
     pub audio_bps: u32,
+    /// Fills each access unit with user data up to `video_bps`: a test picture takes a fraction of it, a load must not.
+    pub filled: bool,
 }
 
 impl Default for SourceOptions {
     fn default() -> Self {
-        Self { width: 1280, height: 720, fps: 30, video_bps: 1_500_000, audio_bps: 64_000 }
+        Self { width: 1280, height: 720, fps: 30, video_bps: 1_500_000, audio_bps: 64_000, filled: false }
     }
 }
 
@@ -150,7 +152,10 @@ impl Worker {
             self.video.force_key_frame();
         }
         let picture = I420::from_packed(&self.frame, self.options.width as usize, self.options.height as usize)?;
-        let Some(unit) = self.video.encode(picture)? else { return Ok(()) };
+        let Some(mut unit) = self.video.encode(picture)? else { return Ok(()) };
+        if self.options.filled {
+            unit.data = fill(&unit.data, (self.options.video_bps / 8 / self.options.fps) as usize);
+        }
         let ticks = (since_epoch.as_nanos() * 90_000 / 1_000_000_000) as u64;
         if self.sender.try_send(Encoded::Video { ticks, data: unit.data }).is_err() {
             // The frame is lost to everybody: later ones would refer to it.
@@ -165,5 +170,43 @@ impl Worker {
         let data = self.audio.encode(&pcm)?;
         let _ = self.sender.try_send(Encoded::Audio { ticks, data });
         Ok(())
+    }
+}
+
+/// The access unit behind an SEI message of unregistered user data (H.264 §D.1.7) that brings it to `size` bytes.
+fn fill(access_unit: &Bytes, size: usize) -> Bytes {
+    let room = size.saturating_sub(access_unit.len() + 8);
+    if room < 32 {
+        return access_unit.clone();
+    }
+    // Of `room` bytes one in 256 goes into the size, which is written in 255s.
+    let user_data = room - room / 256 - 1;
+    let mut nal = vec![0x06, 0x05];
+    nal.extend(std::iter::repeat_n(0xFF, user_data / 255));
+    nal.push((user_data % 255) as u8);
+    nal.extend(std::iter::repeat_n(0x55, user_data));
+    nal.push(0x80);
+    let mut filled = Vec::with_capacity(size);
+    filled.extend_from_slice(&(nal.len() as u32).to_be_bytes());
+    filled.extend_from_slice(&nal);
+    filled.extend_from_slice(access_unit);
+    filled.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filled_access_unit_has_its_size_and_keeps_its_picture() {
+        let picture = Bytes::from_static(&[0, 0, 0, 2, 0x65, 0x88]);
+        for size in [600, 2550, 10_416] {
+            let filled = fill(&picture, size);
+            assert!(filled.len().abs_diff(size) <= 2, "{} for {size}", filled.len());
+            let length = u32::from_be_bytes([filled[0], filled[1], filled[2], filled[3]]) as usize;
+            assert_eq!((&filled[4..6], filled[3 + length]), (&[6, 5][..], 0x80));
+            assert_eq!(filled[4 + length..], picture);
+        }
+        assert_eq!(fill(&picture, 20), picture, "there is nothing to fill");
     }
 }

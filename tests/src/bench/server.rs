@@ -126,7 +126,7 @@ fn spawn(binary: &Path, port: u16, data: &Path) -> Result<Child> {
         .env("MINAMO_RTC__LISTEN", format!("127.0.0.1:{port}"))
         .env("MINAMO_API__TOKEN", TOKEN)
         .env("MINAMO_DATA_DIR", data)
-        .env("RUST_LOG", "warn")
+        .env("MINAMO_LOG__LEVEL", "warn")
         .stdout(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot start {}", binary.display()))

@@ -2,7 +2,7 @@
 //!
 //! The machine may be shared and noisy: read the ratios, not the absolute figures.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use minamo_client::demo::{self, DemoOptions};
@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 const WARM_UP: Duration = Duration::from_secs(6);
 const MEASURE: Duration = Duration::from_secs(20);
 const SUBSCRIBERS: usize = 64;
+/// RTP packets to subscribers.
+const PACKETS: &str = "minamo_sfu_rtp_out_total";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -26,7 +28,7 @@ async fn main() -> Result<()> {
 }
 
 fn source(video_bps: u32) -> DemoOptions {
-    DemoOptions { source: SourceOptions { video_bps, ..SourceOptions::default() } }
+    DemoOptions { source: SourceOptions { video_bps, filled: true, ..SourceOptions::default() } }
 }
 
 /// CPU share of the server over [`MEASURE`].
@@ -57,6 +59,50 @@ async fn transmuxed_channel() -> Result<()> {
     Ok(())
 }
 
+/// What the server has done and used so far, at a moment when its metrics are fresh.
+struct Sample {
+    at: Instant,
+    cpu: Duration,
+    packets: f64,
+    datagrams: f64,
+    sends: f64,
+}
+
+/// Between two [`Sample`]s.
+struct Spent {
+    seconds: f64,
+    cpu: Duration,
+    packets: f64,
+    datagrams: f64,
+    sends: f64,
+}
+
+impl Sample {
+    /// The SFU publishes its counts once a second: waits for the next time, lest a second's packets are missed or counted twice.
+    async fn take(server: &Server) -> Result<Self> {
+        let stale = server.metric(PACKETS).await?;
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let packets = server.metric(PACKETS).await?;
+            if packets > stale {
+                let datagrams = server.metric("minamo_sfu_datagrams_out_total").await?;
+                let sends = server.metric("minamo_sfu_sends_total").await?;
+                return Ok(Self { at: Instant::now(), cpu: server.cpu()?, packets, datagrams, sends });
+            }
+        }
+    }
+
+    fn since(&self, before: &Self) -> Spent {
+        Spent {
+            seconds: (self.at - before.at).as_secs_f64(),
+            cpu: self.cpu - before.cpu,
+            packets: self.packets - before.packets,
+            datagrams: self.datagrams - before.datagrams,
+            sends: self.sends - before.sends,
+        }
+    }
+}
+
 async fn forwarding(limit: f64) -> Result<()> {
     println!("one publisher at 2.5 Mbit/s to {SUBSCRIBERS} subscribers in a room, everything on …");
     let server = Server::start().await?;
@@ -72,15 +118,14 @@ async fn forwarding(limit: f64) -> Result<()> {
     }
     let joining = server.cpu()? - cpu_before_joins;
     tokio::time::sleep(WARM_UP).await;
-    let sent = server.metric("minamo_sfu_packets_out_total").await?;
-    let together = cpu_share(&server).await?;
-    let sent = server.metric("minamo_sfu_packets_out_total").await? - sent;
-    let per_packet = (together - alone) * MEASURE.as_secs_f64() * 1e9 / sent;
-    println!(
-        "  {sent:.0} packets out in {MEASURE:?}; server {:.2} % of a core, {:.2} % with the publisher alone",
-        together * 100.0,
-        alone * 100.0
-    );
+    let before = Sample::take(&server).await?;
+    tokio::time::sleep(MEASURE).await;
+    let spent = Sample::take(&server).await?.since(&before);
+    let together = spent.cpu.as_secs_f64() / spent.seconds;
+    let per_packet = (together - alone) * spent.seconds * 1e9 / spent.packets;
+    let grouped = spent.datagrams / spent.sends;
+    println!("  {:.0} packets out in {:.1} s, {grouped:.2} datagrams to a system call", spent.packets, spent.seconds);
+    println!("  server {:.2} % of a core, {:.2} % with the publisher alone", together * 100.0, alone * 100.0);
     println!("  {per_packet:.0} ns of CPU per forwarded packet = {:.2} × the bare limit of this run", per_packet / limit);
     println!("  {:.2} ms of CPU per join", joining.as_secs_f64() * 1e3 / SUBSCRIBERS as f64);
     println!("  {} KiB of memory per active subscriber", (server.resident_kib()?.saturating_sub(memory)) / SUBSCRIBERS as u64);
