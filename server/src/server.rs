@@ -11,7 +11,7 @@ use minamo_catalog::{Catalog, CatalogError, PAGE_MAX};
 use minamo_gateway::{Gateway, GatewayConfig};
 use minamo_sfu::{Sfu, SfuConfig};
 use minamo_signaling::api::{self, ApiState, ApiToken, PublicUrl};
-use minamo_signaling::{Programmes, Signaling, SignalingConfig};
+use minamo_signaling::{Programmes, Signaling, SignalingConfig, whip};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
@@ -248,6 +248,7 @@ fn spawn_upkeep(metrics: PrometheusHandle, stopping: CancellationToken) {
 /// Every route of the product.
 fn router(api: ApiState, signaling: &Signaling, gateway: &Gateway, operations: Operations) -> Router {
     let routes = pages::router()
+        .merge(whip::router(signaling.clone(), api.token.clone()))
         .merge(api::router(api))
         .merge(signaling.router())
         .merge(gateway.router())

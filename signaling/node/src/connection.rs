@@ -16,6 +16,7 @@ use minamo_signaling_proto::sora::Connect;
 use tracing::Instrument as _;
 
 use crate::mailbox::{Letters, Mailbox};
+use crate::place::{Place, remove_peer};
 use crate::rooms::{JoinError, Newcomer};
 use crate::session::{Action, Admission, Closing, Reason, Session};
 use crate::signaling::Shared;
@@ -27,13 +28,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Lookup = Pin<Box<dyn Future<Output = (u64, Result<Option<Channel>, CatalogError>)> + Send>>;
-
-/// Where the connection is once it was let in.
-struct Place {
-    channel: ChannelId,
-    connection: ConnectionId,
-    peer: PeerId,
-}
 
 pub(crate) struct Connection {
     shared: Arc<Shared>,
@@ -163,8 +157,9 @@ impl Connection {
                     self.in_room(|shared, place| shared.rooms.updated(&place.channel, &place.connection, minutes));
                 }
                 Action::Leave => {
-                    self.in_room(|shared, place| shared.rooms.leave(&place.channel, &place.connection));
-                    self.place = None;
+                    if let Some(place) = self.place.take() {
+                        place.leave();
+                    }
                 }
                 Action::Close(closing) => self.close(closing).await,
             }
@@ -210,7 +205,7 @@ impl Connection {
             self.shared.programmes.open(&channel);
         }
         let peer = ids::next_peer();
-        self.place = Some(Place { channel: channel.id.clone(), connection: connection.clone(), peer });
+        self.place = Some(Place::new(self.shared.clone(), channel.id.clone(), connection.clone(), peer));
         let admission = Admission {
             video_bps_max: ChannelSettings::stored(&channel.settings).ok().and_then(|settings| settings.video_bps_max()),
             channel: channel.id,
@@ -231,8 +226,8 @@ impl Connection {
     fn command(&mut self, command: Command) {
         let result = match command {
             Command::AddPeer { peer, ice } => self.add_peer(peer, ice),
-            Command::RemovePeer { .. } => {
-                remove_peer(&self.shared, command);
+            Command::RemovePeer { peer, clean } => {
+                remove_peer(&self.shared, peer, clean);
                 Ok(())
             }
             command => self.shared.media.command(command),
@@ -260,35 +255,6 @@ impl Connection {
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
     }
-}
-
-impl Drop for Connection {
-    /// The task may be dropped in the middle, with its runtime: nobody may stay in a room without a socket.
-    fn drop(&mut self) {
-        if let Some(Place { channel, connection, peer }) = self.place.take() {
-            self.shared.rooms.leave(&channel, &connection);
-            let _ = self.shared.media.command(Command::RemovePeer { peer, clean: false });
-        }
-    }
-}
-
-/// Must not get lost: a peer that nobody removes stays for ever. Retried while the SFU is busy.
-fn remove_peer(shared: &Arc<Shared>, command: Command) {
-    const ATTEMPTS: u32 = 100;
-    const EVERY: Duration = Duration::from_millis(50);
-    if shared.media.command(command.clone()).is_ok() {
-        return;
-    }
-    let shared = shared.clone();
-    tokio::spawn(async move {
-        for _ in 0..ATTEMPTS {
-            tokio::time::sleep(EVERY).await;
-            if shared.media.command(command.clone()).is_ok() {
-                return;
-            }
-        }
-        tracing::error!(?command, "the media plane takes no commands");
-    });
 }
 
 /// What the client did wrong, or `None` when the connection simply broke.

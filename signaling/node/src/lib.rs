@@ -1,4 +1,4 @@
-//! WebSocket sessions, rooms, the JSON API.
+//! WebSocket sessions, WHIP and WHEP, rooms, the JSON API.
 //!
 //! `session::Session` is one connection's protocol as a value: messages in, actions out, told the time. [`Signaling`] is the
 //! shell around it: sockets, timers, rooms and the SFU. Media bytes never come through here.
@@ -10,6 +10,7 @@ mod connection;
 mod ids;
 mod mailbox;
 mod media_plane;
+mod place;
 mod programmes;
 mod rooms;
 mod session;
@@ -17,6 +18,7 @@ mod signaling;
 mod summary;
 #[cfg(test)]
 mod tests;
+pub mod whip;
 
 pub use config::SignalingConfig;
 pub use media_plane::{Busy, MediaPlane, OnPeerEvent};

@@ -42,7 +42,18 @@ pub(crate) struct Shared {
     open: Arc<AtomicUsize>,
 }
 
+impl Shared {
+    /// Runs until it ends by itself; [`Signaling::shutdown`] waits for it.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+}
+
 impl Signaling {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Signaling over that SFU.
     pub fn new(
         media: impl MediaPlane + 'static,
@@ -111,11 +122,12 @@ async fn upgrade(State(signaling): State<Signaling>, upgrade: WebSocketUpgrade) 
     })
 }
 
-/// Counts one open socket for as long as it lives.
-struct Open(Arc<AtomicUsize>);
+/// Counts one open socket, or session over HTTP, for as long as it lives.
+pub(crate) struct Open(Arc<AtomicUsize>);
 
 impl Open {
-    fn one_more(shared: &Shared) -> Option<Self> {
+    /// `None`: the server is full, or stops.
+    pub(crate) fn one_more(shared: &Shared) -> Option<Self> {
         if shared.stopping.is_cancelled() {
             return None;
         }

@@ -2,11 +2,10 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
-use super::SharedState;
 use super::error::ApiError;
 
 /// The token that callers must present. Only its digest is kept, so that comparing takes the same time whatever was
@@ -29,19 +28,22 @@ impl ApiToken {
 
 /// Proof that the request carried the token. Comes before the body among a handler's arguments, so that nobody without
 /// a token makes us read one.
-pub(super) struct Authorized;
+pub(crate) struct Authorized;
 
-impl FromRequestParts<SharedState> for Authorized {
+impl<S: Sync> FromRequestParts<S> for Authorized
+where
+    ApiToken: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Some(value) = parts.headers.get(AUTHORIZATION) else {
             return Err(ApiError::unauthorized("the Authorization header is missing: send Authorization: Bearer <token>"));
         };
         let presented = value.to_str().ok().and_then(bearer);
         match presented {
             None => Err(ApiError::unauthorized("the Authorization header is not of the form Bearer <token>")),
-            Some(token) if state.token.matches(token) => Ok(Self),
+            Some(token) if ApiToken::from_ref(state).matches(token) => Ok(Self),
             Some(_) => Err(ApiError::unauthorized("the token is wrong")),
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct ChannelAnswer {
     kind: &'static str,
     created_at: String,
     sora_url: String,
+    whip_url: String,
+    whep_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     playlist_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +97,8 @@ fn answer(state: &SharedState, links: &PublicUrl, channel: &Channel) -> ChannelA
         // Years beyond 9999 cannot be written; the catalog has none.
         created_at: OffsetDateTime::from(channel.created_at).format(&Rfc3339).unwrap_or_default(),
         sora_url: links.sora_url(),
+        whip_url: links.absolute(&format!("/whip/{}", channel.id)),
+        whep_url: links.absolute(&format!("/whep/{}", channel.id)),
         playlist_url: links.playlist_url(channel),
         watch_url: links.watch_url(channel),
         hls: playlists(state, links, &channel.id).into_iter().map(watchable).collect(),

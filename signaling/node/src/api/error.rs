@@ -14,11 +14,17 @@ pub struct ApiError {
     status: StatusCode,
     error_type: &'static str,
     error: String,
+    retry_after_s: Option<u32>,
 }
 
 impl ApiError {
-    fn new(status: StatusCode, error_type: &'static str, error: impl Into<String>) -> Self {
-        Self { status, error_type, error: error.into() }
+    pub(crate) fn new(status: StatusCode, error_type: &'static str, error: impl Into<String>) -> Self {
+        Self { status, error_type, error: error.into(), retry_after_s: None }
+    }
+
+    /// When to ask again, in seconds.
+    pub(crate) fn retry_after_s(self, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
     }
 
     pub(super) fn unauthorized(why: &str) -> Self {
@@ -29,7 +35,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "UNKNOWN_TARGET", why)
     }
 
-    pub(super) fn unknown_channel(id: &ChannelId) -> Self {
+    pub(crate) fn unknown_channel(id: &ChannelId) -> Self {
         Self::new(StatusCode::NOT_FOUND, "UNKNOWN_CHANNEL", format!("there is no channel {}", excerpt(id.as_str())))
     }
 
@@ -41,7 +47,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_JSON", format!("the body is not JSON: {error}"))
     }
 
-    pub(super) fn internal(why: &str) -> Self {
+    pub(crate) fn internal(why: &str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", why)
     }
 }
@@ -76,6 +82,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

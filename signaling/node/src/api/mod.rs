@@ -9,6 +9,7 @@ mod links;
 mod operations;
 
 pub use auth::ApiToken;
+pub(crate) use auth::Authorized;
 pub use error::ApiError;
 pub use links::{InvalidPublicUrl, PublicUrl};
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::{get, post};
 use http::{HeaderName, Method, StatusCode, header};
 use minamo_catalog::Catalog;
@@ -42,6 +43,12 @@ pub struct ApiState {
 }
 
 type SharedState = Arc<ApiState>;
+
+impl FromRef<SharedState> for ApiToken {
+    fn from_ref(state: &SharedState) -> Self {
+        state.token.clone()
+    }
+}
 
 /// The routes `POST /`, `GET /v1/channels` and `GET /v1/channels/{channel_id}`. `GET /` is left free for a page.
 pub fn router(state: ApiState) -> Router {

@@ -322,6 +322,8 @@ async fn v1_answers_with_every_url_that_the_channel_has() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(text(&answer, "kind"), "single");
     assert_eq!(text(&answer, "sora_url"), "ws://live.example/signaling");
+    assert_eq!(text(&answer, "whip_url"), format!("http://live.example/whip/{single}"));
+    assert_eq!(text(&answer, "whep_url"), format!("http://live.example/whep/{single}"));
     assert_eq!(text(&answer, "playlist_url"), format!("http://live.example/hls/{single}/playlist.m3u8"));
     assert_eq!(text(&answer, "watch_url"), format!("http://live.example/watch/{single}"));
     assert!(text(&answer, "created_at").ends_with('Z'));

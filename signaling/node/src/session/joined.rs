@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use minamo_media::{ChannelId, Codec, ConnectionId, Kind, TrackId, TrackInfo};
-use minamo_sfu_core::model::{CloseReason, Command, PeerEvent, PeerId};
+use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
 use minamo_signaling_proto::sdp::{opus_fmtp, video_fmtp};
 use minamo_signaling_proto::sora::{ClientMessage, Connect, IceConfig, Mids, Offer, Role, ServerMessage};
 
+use super::media::Media;
 use super::negotiation::{Agreed, Negotiation, UplinkWish};
 use super::{Action, Admission, Published, Reason, Timing};
 
@@ -16,20 +17,6 @@ type Actions = VecDeque<Action>;
 /// What a client gets that leaves the choice open: the only codec that needs no transcoding on the way to HLS, and every
 /// browser has it. The same without HLS, so that a channel's kind changes nothing else.
 const VIDEO_CODEC_DEFAULT: Codec = Codec::H264;
-
-#[derive(Clone, Copy, Debug)]
-enum Media {
-    /// ICE and DTLS are not up.
-    Waiting {
-        deadline: Instant,
-    },
-    Up {
-        minutes: u64,
-        next_minute: Instant,
-    },
-    /// The SFU has forgotten the peer.
-    Gone,
-}
 
 pub(super) struct Joined {
     timing: Timing,
@@ -63,7 +50,7 @@ impl Joined {
             negotiation: Negotiation::new(admission.seed, admission.endpoint.clone(), &uplinks, admission.downlinks_max),
             answer_deadline: Some(now + timing.answer),
             published: Vec::new(),
-            media: Media::Waiting { deadline: now + timing.media },
+            media: Media::new(now, timing),
             next_ping: now + timing.ping_every,
             heard: now,
         };
@@ -132,7 +119,7 @@ impl Joined {
         if let Some(fingerprint) = fingerprint {
             tell(Command::SetRemote { peer, fingerprint });
         }
-        if matches!(self.media, Media::Up { .. }) && self.published.len() > published_before {
+        if self.media.is_up() && self.published.len() > published_before {
             actions.push_back(Action::Publish(self.published.clone()));
         }
         self.re_offer(now, actions);
@@ -140,26 +127,13 @@ impl Joined {
     }
 
     pub(super) fn handle_peer_event(&mut self, now: Instant, event: PeerEvent, actions: &mut Actions) -> Result<(), Reason> {
-        match (event, self.media) {
-            (PeerEvent::Connected, Media::Waiting { .. }) => {
-                self.media = Media::Up { minutes: 0, next_minute: now + self.timing.updated_every };
-                actions.push_back(Action::Created);
-                if !self.published.is_empty() {
-                    actions.push_back(Action::Publish(self.published.clone()));
-                }
-                Ok(())
-            }
-            (PeerEvent::Connected, _) => Ok(()),
-            (PeerEvent::Closed(why), _) => {
-                self.media = Media::Gone;
-                Err(Reason(match why {
-                    CloseReason::IceTimeout => "ICE-TIMEOUT",
-                    CloseReason::DtlsFailed => "DTLS-FAILED",
-                    CloseReason::DtlsClosed => "DTLS-CLOSED",
-                    CloseReason::Refused => "SERVER-OVERLOADED",
-                }))
+        if self.media.handle_event(now, event)? {
+            actions.push_back(Action::Created);
+            if !self.published.is_empty() {
+                actions.push_back(Action::Publish(self.published.clone()));
             }
         }
+        Ok(())
     }
 
     pub(super) fn set_wanted(&mut self, now: Instant, wanted: Vec<Published>, actions: &mut Actions) {
@@ -190,14 +164,9 @@ impl Joined {
     }
 
     pub(super) fn poll_timeout(&self) -> Instant {
-        let media = match self.media {
-            Media::Waiting { deadline } => Some(deadline),
-            Media::Up { next_minute, .. } => Some(next_minute),
-            Media::Gone => None,
-        };
         let silent = self.heard + self.timing.pong;
         let earliest = self.next_ping.min(silent);
-        [media, self.answer_deadline].into_iter().flatten().fold(earliest, Instant::min)
+        [self.media.poll_timeout(), self.answer_deadline].into_iter().flatten().fold(earliest, Instant::min)
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, actions: &mut Actions) -> Result<(), Reason> {
@@ -207,14 +176,8 @@ impl Joined {
         if self.heard + self.timing.pong <= now {
             return Err(Reason("PONG-TIMEOUT"));
         }
-        match &mut self.media {
-            Media::Waiting { deadline } if *deadline <= now => return Err(Reason("MEDIA-TIMEOUT")),
-            Media::Up { minutes, next_minute } if *next_minute <= now => {
-                *minutes += 1;
-                *next_minute += self.timing.updated_every;
-                actions.push_back(Action::Updated { minutes: *minutes });
-            }
-            _ => {}
+        if let Some(minutes) = self.media.handle_timeout(now)? {
+            actions.push_back(Action::Updated { minutes });
         }
         if self.next_ping <= now {
             self.next_ping = now + self.timing.ping_every;
@@ -224,7 +187,7 @@ impl Joined {
     }
 
     pub(super) fn leave(self, clean: bool, actions: &mut Actions) {
-        if !matches!(self.media, Media::Gone) {
+        if !self.media.is_gone() {
             actions.push_back(Action::Sfu(Command::RemovePeer { peer: self.peer, clean }));
         }
         actions.push_back(Action::Leave);

@@ -6,6 +6,7 @@
 
 mod action;
 mod joined;
+mod media;
 mod negotiation;
 mod random;
 mod slot;
@@ -20,7 +21,9 @@ use minamo_signaling_proto::sora::{ClientMessage, Connect};
 
 pub use action::{Action, Closing, Endpoint, Reason};
 use joined::Joined;
+pub(crate) use media::Media;
 pub use negotiation::Published;
+pub(crate) use random::Names;
 
 /// Times of one session.
 #[derive(Clone, Copy, Debug)]

@@ -1,17 +1,24 @@
-//! Session descriptions: we always offer, clients always answer.
+//! Session descriptions. To Sora clients we offer and they answer; WHIP and WHEP clients offer and we answer.
 //!
-//! The offer is written by hand because its text is a contract with SDKs that cannot be changed; the answer is read by hand
-//! because it is untrusted and only a few of its lines matter.
+//! What we write is written by hand because its text is a contract with SDKs that cannot be changed; what clients write is read
+//! by hand because it is untrusted and only a few of its lines matter.
 //!
-//! Payload types and header extension ids are ours to choose and fixed, see [`Format`] and [`extension`].
+//! In our offers payload types and header extension ids are ours to choose and fixed, see [`Format`] and [`extension`]; in a
+//! [`ServerAnswer`] they are the client's.
 
 mod answer;
+mod choice;
+mod client_offer;
 mod format;
 mod offer;
+mod server_answer;
 
 pub use answer::{Answer, AnswerSection, BadSdp, Direction, MediaKind, SDP_BYTES_MAX, SECTIONS_MAX, Setup};
+pub use choice::TAKEN;
+pub use client_offer::{BadOffer, ClientOffer, OfferedSection};
 pub use format::{Format, FormatTable, h264_fmtp, opus_fmtp, video_fmtp};
 pub use offer::{Body, Description, Downlink, Section, Uplink};
+pub use server_answer::{Reply, ServerAnswer};
 
 /// Header extensions that we know, with the ids that we offer (RFC 8285 one-byte form).
 pub mod extension {

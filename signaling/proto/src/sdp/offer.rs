@@ -130,29 +130,35 @@ impl Description<'_> {
                 write_format(f, format)?;
             }
         }
-        if section.is_live() { self.candidates(f) } else { Ok(()) }
+        if section.is_live() { write_candidates(f, self.candidates) } else { Ok(()) }
     }
 
     /// The same in every section.
     fn transport(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:sha-256 ", self.ice_ufrag, self.ice_pwd)?;
-        for (index, byte) in self.fingerprint.iter().enumerate() {
-            let colon = if index == 0 { "" } else { ":" };
-            write!(f, "{colon}{byte:02X}")?;
-        }
-        f.write_str("\r\na=setup:actpass\r\n")
+        write!(f, "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", self.ice_ufrag, self.ice_pwd)?;
+        write_fingerprint(f, self.fingerprint)?;
+        f.write_str("a=setup:actpass\r\n")
     }
+}
 
-    fn candidates(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (index, address) in self.candidates.iter().enumerate() {
-            // RFC 8445 §5.1.2.1: type preference of a host candidate, our order, component 1.
-            let local_preference = 65_535_u64.saturating_sub(index as u64);
-            let priority = (126 << 24) + (local_preference << 8) + 255;
-            let (ip, port) = (address.ip(), address.port());
-            write!(f, "a=candidate:{} 1 udp {priority} {ip} {port} typ host\r\n", index + 1)?;
-        }
-        f.write_str("a=end-of-candidates\r\n")
+pub(super) fn write_fingerprint(f: &mut Formatter<'_>, fingerprint: &[u8; 32]) -> fmt::Result {
+    f.write_str("a=fingerprint:sha-256 ")?;
+    for (index, byte) in fingerprint.iter().enumerate() {
+        let colon = if index == 0 { "" } else { ":" };
+        write!(f, "{colon}{byte:02X}")?;
     }
+    f.write_str("\r\n")
+}
+
+pub(super) fn write_candidates(f: &mut Formatter<'_>, candidates: &[SocketAddr]) -> fmt::Result {
+    for (index, address) in candidates.iter().enumerate() {
+        // RFC 8445 §5.1.2.1: type preference of a host candidate, our order, component 1.
+        let local_preference = 65_535_u64.saturating_sub(index as u64);
+        let priority = (126 << 24) + (local_preference << 8) + 255;
+        let (ip, port) = (address.ip(), address.port());
+        write!(f, "a=candidate:{} 1 udp {priority} {ip} {port} typ host\r\n", index + 1)?;
+    }
+    f.write_str("a=end-of-candidates\r\n")
 }
 
 fn media_line(f: &mut Formatter<'_>, body: &Body) -> fmt::Result {
@@ -186,6 +192,10 @@ fn write_downlink(f: &mut Formatter<'_>, downlink: &Downlink) -> fmt::Result {
     let own = if kind == Kind::Audio { AUDIO_LEVEL } else { VIDEO_ORIENTATION };
     write_extensions(f, &[MID, own])?;
     write_format(f, &downlink.format)?;
+    write_ssrcs(f, downlink)
+}
+
+pub(super) fn write_ssrcs(f: &mut Formatter<'_>, downlink: &Downlink) -> fmt::Result {
     write!(f, "a=msid:{} {}\r\n", downlink.stream_id, downlink.track_id)?;
     if let Some(rtx) = downlink.rtx_ssrc {
         write!(f, "a=ssrc-group:FID {} {rtx}\r\n", downlink.ssrc)?;
@@ -205,11 +215,7 @@ fn write_format(f: &mut Formatter<'_>, format: &Format) -> fmt::Result {
     let Format { codec, pt, rtx_pt, fmtp } = format;
     let channels = if *codec == Codec::Opus { "/2" } else { "" };
     write!(f, "a=rtpmap:{pt} {}/{}{channels}\r\n", codec.rtpmap_name(), codec.clock_rate())?;
-    let feedback: &[&str] = match codec.kind() {
-        Kind::Audio => &["transport-cc", "nack"],
-        Kind::Video => &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"],
-    };
-    for feedback in feedback {
+    for feedback in feedback(*codec) {
         write!(f, "a=rtcp-fb:{pt} {feedback}\r\n")?;
     }
     if !fmtp.is_empty() {
@@ -219,4 +225,12 @@ fn write_format(f: &mut Formatter<'_>, format: &Format) -> fmt::Result {
         write!(f, "a=rtpmap:{rtx} rtx/{}\r\na=fmtp:{rtx} apt={pt}\r\n", codec.clock_rate())?;
     }
     Ok(())
+}
+
+/// What we understand about a codec's packets.
+pub(super) fn feedback(codec: Codec) -> &'static [&'static str] {
+    match codec.kind() {
+        Kind::Audio => &["transport-cc", "nack"],
+        Kind::Video => &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"],
+    }
 }

@@ -1,8 +1,9 @@
-//! The WebSocket route over a real socket, with a stand-in for the SFU.
+//! The WebSocket route over a real socket, and WHIP and WHEP beside it, with a stand-in for the SFU.
 
 mod closes;
 mod rooms;
 mod server;
+mod whip;
 
 use std::time::Duration;
 

@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use minamo_catalog::{Catalog, Channel, ChannelKind};
 use minamo_media::ChannelId;
-use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
+use minamo_sfu_core::model::{CloseReason, Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
 use serde_json::json;
 
+use crate::api::ApiToken;
 use crate::media_plane::{Busy, MediaPlane, OnPeerEvent};
-use crate::{PlaylistPath, Programmes, Signaling, SignalingConfig};
+use crate::{PlaylistPath, Programmes, Signaling, SignalingConfig, whip};
+
+/// For WHIP and WHEP.
+pub(super) const TOKEN: &str = "right";
 
 /// Says `Connected` as soon as the answer is there, and remembers what it was told.
 #[derive(Default)]
@@ -54,6 +58,13 @@ impl FakeSfu {
         self.peers.lock().unwrap().len()
     }
 
+    /// Every peer is gone by itself.
+    pub(super) fn lose_all(&self, why: CloseReason) {
+        for (_, on_event) in self.peers.lock().unwrap().drain() {
+            on_event(PeerEvent::Closed(why));
+        }
+    }
+
     /// `clean` of every removal so far.
     pub(super) fn removals(&self) -> Vec<bool> {
         let clean = |command: &Command| match command {
@@ -83,6 +94,7 @@ impl Programmes for FakeProgrammes {
 
 pub(super) struct Server {
     address: SocketAddr,
+    pub router: axum::Router,
     pub signaling: Signaling,
     pub sfu: Arc<FakeSfu>,
     pub programmes: Arc<FakeProgrammes>,
@@ -104,9 +116,10 @@ impl Server {
         let signaling = Signaling::new(sfu.clone(), catalog.clone(), programmes.clone(), config);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = signaling.router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, signaling, sfu, programmes, catalog, _folder: folder }
+        let router = signaling.router().merge(whip::router(signaling.clone(), ApiToken::new(TOKEN)));
+        let served = router.clone();
+        tokio::spawn(async move { axum::serve(listener, served).await });
+        Self { address, router, signaling, sfu, programmes, catalog, _folder: folder }
     }
 
     pub(super) fn url(&self) -> String {

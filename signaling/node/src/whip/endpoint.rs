@@ -1,0 +1,199 @@
+//! `POST`: a client joins.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use minamo_catalog::Channel;
+use minamo_media::{ChannelId, ConnectionId};
+use minamo_sfu_core::model::{Command, Fingerprint, PeerId};
+use minamo_signaling_proto::api::ChannelSettings;
+use minamo_signaling_proto::sdp::{ClientOffer, MediaKind, OfferedSection, SDP_BYTES_MAX};
+use minamo_signaling_proto::sora::Role;
+use tokio_util::sync::CancellationToken;
+
+use super::member::Member;
+use super::negotiation::{Answering, Tracks, choose_downlinks, choose_uplinks};
+use super::resource::etag;
+use super::sessions::Session;
+use super::{Endpoints, SDP, Way};
+use crate::api::{ApiError, Authorized};
+use crate::mailbox::Mailbox;
+use crate::place::Place;
+use crate::rooms::{JoinError, Joined, Newcomer};
+use crate::session::{Media, Reason};
+use crate::signaling::{Open, Shared};
+use crate::{Busy, ids};
+
+/// Whether the request's body is of that type, whatever its parameters.
+pub(super) fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+}
+
+pub(super) fn text_of(body: Result<Bytes, BytesRejection>) -> Result<String, ApiError> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let why = format!("the body is longer than {SDP_BYTES_MAX} bytes");
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", why)
+        }
+        status => ApiError::new(status, "INVALID_BODY", rejection.body_text()),
+    })?;
+    String::from_utf8(body.into()).map_err(|_| invalid_sdp("the body is not UTF-8"))
+}
+
+fn invalid_sdp(why: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "INVALID_SDP", why)
+}
+
+fn overloaded() -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is full: try again later").retry_after_s(5)
+}
+
+type Created = (StatusCode, [(HeaderName, String); 3], String);
+
+pub(super) async fn create(
+    way: Way,
+    State(endpoints): State<Arc<Endpoints>>,
+    _: Authorized,
+    Path(channel): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Created, ApiError> {
+    if !has_type(&headers, SDP) {
+        let why = format!("send the offer with Content-Type: {SDP}");
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", why));
+    }
+    let offer = ClientOffer::parse(&text_of(body)?).map_err(|bad| invalid_sdp(bad.to_string()))?;
+    let shared = endpoints.signaling.shared();
+    let open = Open::one_more(shared).ok_or_else(overloaded)?;
+    let member = Candidate { shared: shared.clone(), way, offer, mailbox: Arc::default(), open };
+    member.join(&endpoints, ChannelId::from(channel)).await
+}
+
+/// Somebody who is not in the room yet.
+struct Candidate {
+    shared: Arc<Shared>,
+    way: Way,
+    offer: ClientOffer,
+    mailbox: Arc<Mailbox>,
+    open: Open,
+}
+
+impl Candidate {
+    async fn join(self, endpoints: &Endpoints, id: ChannelId) -> Result<Created, ApiError> {
+        let connection = ConnectionId::from(ids::fresh());
+        let (channel, joined) = self.enter(&id, &connection).await?;
+        // Whatever goes wrong from here on, dropping the place leaves the room again.
+        let place = Place::new(self.shared.clone(), channel.id.clone(), connection, ids::next_peer());
+        let mut answering = Answering::new(rand::random(), self.offer.sections.clone());
+        match self.way {
+            Way::In => self.take_uplinks(&channel, &place, &mut answering)?,
+            Way::Out => {
+                let chosen = choose_downlinks(&self.offer, joined.wanted, self.shared.config.downlinks_per_peer_max)?;
+                chosen.into_iter().for_each(|choice| answering.downlink(choice));
+            }
+        }
+        let answer = answering.text(&self.shared.endpoint);
+        self.tell_sfu(place.peer, &answering).map_err(|Busy| overloaded())?;
+        tracing::info!(channel = %channel.id, connection = %place.connection, way = self.way.folder(), "joins");
+        let folder = self.way.folder();
+        let session = self.spawn(endpoints, place, answering.tracks);
+        let location = format!("/{folder}/{}/{session}", channel.id);
+        let headers = [(header::CONTENT_TYPE, SDP.into()), (header::LOCATION, location), (header::ETAG, etag(&session))];
+        Ok((StatusCode::CREATED, headers, answer))
+    }
+
+    /// Into the room, if the channel is there and has room.
+    async fn enter(&self, id: &ChannelId, connection: &ConnectionId) -> Result<(Channel, Joined), ApiError> {
+        loop {
+            let epoch = self.shared.rooms.epoch();
+            let channel = self.shared.catalog.channel(id).await?.ok_or_else(|| ApiError::unknown_channel(id))?;
+            let newcomer = self.newcomer(connection.clone());
+            match self.shared.rooms.join(epoch, &channel, newcomer, self.shared.config.connections_per_room_max) {
+                Ok(joined) => return Ok((channel, joined)),
+                Err(JoinError::Stale) => {}
+                Err(JoinError::Refused(reason)) => return Err(refused(reason)),
+            }
+        }
+    }
+
+    fn newcomer(&self, connection: ConnectionId) -> Newcomer {
+        let (role, takes_part): (_, fn(&OfferedSection, MediaKind) -> bool) = match self.way {
+            Way::In => (Role::SendOnly, OfferedSection::sends),
+            Way::Out => (Role::RecvOnly, OfferedSection::receives),
+        };
+        let has = |kind| self.offer.sections.iter().any(|section| takes_part(section, kind));
+        Newcomer {
+            connection,
+            role,
+            client_id: None,
+            bundle_id: None,
+            authn_metadata: None,
+            audio: has(MediaKind::Audio),
+            video: has(MediaKind::Video),
+            mailbox: self.mailbox.clone(),
+        }
+    }
+
+    fn take_uplinks(&self, channel: &Channel, place: &Place, answering: &mut Answering) -> Result<(), ApiError> {
+        let chosen = choose_uplinks(&self.offer)?;
+        let tap = channel.kind.has_hls().then(|| (channel.id.clone(), place.connection.clone()));
+        if tap.is_some() {
+            self.shared.programmes.open(channel);
+        }
+        let video_bps_max = ChannelSettings::stored(&channel.settings).ok().and_then(|settings| settings.video_bps_max());
+        for choice in chosen {
+            answering.uplink(choice, &place.connection, tap.as_ref(), video_bps_max);
+        }
+        Ok(())
+    }
+
+    /// Tracks first: the SFU knows every SSRC before the first packet can be decrypted.
+    fn tell_sfu(&self, peer: PeerId, answering: &Answering) -> Result<(), Busy> {
+        let mailbox = self.mailbox.clone();
+        let media = &self.shared.media;
+        media.add_peer(peer, answering.ice.clone(), Box::new(move |event| mailbox.peer_event(event)))?;
+        for uplink in &answering.tracks.uplinks {
+            media.command(Command::AddUplink(peer, uplink.clone()))?;
+        }
+        for downlink in &answering.tracks.downlinks {
+            media.command(Command::AddDownlink(peer, downlink.clone()))?;
+        }
+        media.command(Command::SetRemote { peer, fingerprint: Fingerprint(self.offer.fingerprint) })
+    }
+
+    /// From now on it lives by itself. Returns the last part of its URL, which nobody can guess.
+    fn spawn(self, endpoints: &Endpoints, place: Place, tracks: Tracks) -> String {
+        let Self { shared, way, offer, mailbox, open } = self;
+        let (id, ended) = (ids::fresh(), CancellationToken::new());
+        let (channel, ice_ufrag) = (place.channel.clone(), offer.ice_ufrag);
+        endpoints
+            .sessions
+            .insert(id.clone(), Session { way, channel, ice_ufrag, mailbox: mailbox.clone(), ended: ended.clone() });
+        let media = Media::new(Instant::now(), shared.config.timing);
+        let received = tracks.downlinks.iter().map(|downlink| downlink.track).collect();
+        let member = Member { shared: shared.clone(), place, mailbox, media, published: tracks.published, received, open };
+        let (sessions, key) = (endpoints.sessions.clone(), id.clone());
+        shared.spawn(async move {
+            let _ended = ended.drop_guard();
+            member.run().await;
+            sessions.remove(&key);
+        });
+        id
+    }
+}
+
+fn refused(Reason(reason): Reason) -> ApiError {
+    match reason {
+        "PUBLISHER-ALREADY-CONNECTED" => {
+            let why = "somebody publishes in this channel already, and it takes one";
+            ApiError::new(StatusCode::CONFLICT, "PUBLISHER_ALREADY_CONNECTED", why)
+        }
+        "TOO-MANY-CONNECTIONS" => overloaded(),
+        _ => ApiError::internal("the room could not be joined"),
+    }
+}

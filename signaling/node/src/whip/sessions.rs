@@ -1,0 +1,44 @@
+//! The sessions that have a URL now.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use minamo_media::ChannelId;
+use tokio_util::sync::CancellationToken;
+
+use super::Way;
+use crate::mailbox::Mailbox;
+
+/// What a request to a session's URL needs to know.
+#[derive(Clone)]
+pub(super) struct Session {
+    pub way: Way,
+    pub channel: ChannelId,
+    /// The client's, of its offer: another one in a `PATCH` is an ICE restart.
+    pub ice_ufrag: String,
+    pub mailbox: Arc<Mailbox>,
+    /// Cancelled when it has left the room.
+    pub ended: CancellationToken,
+}
+
+/// By the random last part of their URLs. As many as there are members, which the rooms and the server bound.
+#[derive(Default)]
+pub(super) struct Sessions(Mutex<HashMap<String, Session>>);
+
+impl Sessions {
+    fn map(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn insert(&self, id: String, session: Session) {
+        self.map().insert(id, session);
+    }
+
+    pub(super) fn find(&self, way: Way, channel: &str, id: &str) -> Option<Session> {
+        self.map().get(id).filter(|session| session.way == way && session.channel.as_str() == channel).cloned()
+    }
+
+    pub(super) fn remove(&self, id: &str) {
+        self.map().remove(id);
+    }
+}

@@ -1,0 +1,197 @@
+//! Offers as publishers and viewers write them, what is chosen from them, and the answers.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use minamo_media::Codec;
+use minamo_signaling_proto::sdp::{
+    Answer, BadOffer, BadSdp, ClientOffer, Direction, Downlink, Format, MediaKind, OfferedSection, Reply, ServerAnswer, Setup,
+    Uplink, extension,
+};
+use proptest::prelude::*;
+
+const CHROMIUM: &str = include_str!("offers/chromium-156-whip.sdp");
+const CHROMIUM_VIEWER: &str = include_str!("offers/chromium-156-whep.sdp");
+const OBS: &str = include_str!("offers/obs-like.sdp");
+const AIORTC: &str = include_str!("offers/aiortc-1.16-whip.sdp");
+
+fn sections(text: &str) -> Vec<OfferedSection> {
+    ClientOffer::parse(text).unwrap().sections
+}
+
+/// (payload type, RTX, parameters) of what is chosen for audio and video.
+fn chosen(text: &str) -> Vec<(u8, Option<u8>, String)> {
+    let format = |section: &OfferedSection| section.choose_uplink().map(|format| (format.pt, format.rtx_pt, format.fmtp));
+    sections(text).iter().filter_map(format).collect()
+}
+
+#[test]
+fn constrained_baseline_and_whole_access_units_are_preferred() {
+    let opus = "minptime=10;useinbandfec=1".to_owned();
+    let h264 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".to_owned();
+    assert_eq!(chosen(CHROMIUM), [(111, None, opus.clone()), (108, Some(109), h264.clone())]);
+    assert_eq!(chosen(AIORTC), [(96, None, opus.clone()), (101, Some(102), h264.clone())]);
+    // OBS writes the parameters in another order, and sends stereo.
+    assert_eq!(chosen(OBS), [(111, None, format!("{opus};stereo=1")), (96, None, h264)]);
+}
+
+#[test]
+fn what_is_there_is_taken_in_the_order_of_what_hls_needs() {
+    let only = |keep: &[u8]| {
+        let mut section = sections(CHROMIUM).remove(1);
+        section.formats.retain(|format| keep.contains(&format.pt));
+        section.choose_uplink().map(|format| (format.pt, format.codec))
+    };
+    assert_eq!(only(&[96, 116, 114]), Some((116, Codec::H264)), "Main in mode 1 before Baseline in mode 0");
+    assert_eq!(only(&[96, 39]), Some((39, Codec::H264)), "H.264 of any kind before VP8");
+    assert_eq!(only(&[98, 45, 96]), Some((96, Codec::Vp8)));
+    assert_eq!(only(&[98, 45]), None, "neither VP9 nor AV1");
+    let high = OBS.replace("profile-level-id=42e01f", "profile-level-id=64001F");
+    assert!(chosen(&high)[1].2.ends_with("profile-level-id=64001f"));
+    let nonsense = OBS.replace("profile-level-id=42e01f", "profile-level-id=zz\u{e9}00;x");
+    assert!(chosen(&nonsense)[1].2.ends_with("profile-level-id=42e01f"), "nothing of a client's text is passed on");
+}
+
+#[test]
+fn a_viewer_gets_the_publishers_codec_under_its_own_payload_type() {
+    let [audio, video] = &sections(CHROMIUM_VIEWER)[..] else { panic!() };
+    let pt = |codec, fmtp: &str| {
+        let format = video.choose_downlink(codec, fmtp)?;
+        let line = format!("a=rtpmap:{} {}/", format.pt, codec.rtpmap_name());
+        assert!(CHROMIUM_VIEWER.contains(&line) && format.rtx_pt.is_some(), "{format:?}");
+        Some(format.fmtp)
+    };
+    let h264 = |mode, profile: &str| format!("level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={profile}");
+    assert_eq!(pt(Codec::H264, &h264(1, "42e01f")).unwrap(), h264(1, "42e01f"));
+    assert_eq!(pt(Codec::H264, &h264(0, "42c028")).unwrap(), h264(0, "42e01f"), "levels do not matter");
+    assert_eq!(pt(Codec::H264, &h264(1, "4d0028")).unwrap(), h264(1, "4d001f"));
+    assert_eq!(pt(Codec::Vp8, "").unwrap(), "");
+    assert_eq!(pt(Codec::Vp9, "profile-id=2").unwrap(), "profile-id=2");
+    assert_eq!(pt(Codec::H265, ""), None);
+    assert_eq!(audio.choose_downlink(Codec::Opus, "minptime=10").unwrap().pt, 111);
+    assert_eq!(audio.choose_downlink(Codec::Vp8, ""), None);
+    let mut single = video.clone();
+    single.formats.retain(|format| format.fmtp.contains("packetization-mode=0"));
+    assert!(single.choose_downlink(Codec::H264, &h264(1, "42e01f")).is_none(), "it could not put the packets together");
+}
+
+/// As the server would answer, with the answer read back.
+fn answer(offer: &str, reply: impl Fn(&OfferedSection) -> Reply) -> (String, Answer) {
+    let sections: Vec<_> = sections(offer).into_iter().map(|section| (section.clone(), reply(&section))).collect();
+    let candidates = ["192.0.2.1:8080".parse().unwrap(), "[2001:db8::1]:8080".parse().unwrap()];
+    let text = ServerAnswer {
+        origin: 7,
+        ice_ufrag: "ourufrag",
+        ice_pwd: "ourpassword0123456789abcdef",
+        fingerprint: &[0xab; 32],
+        candidates: &candidates,
+        sections: &sections,
+    };
+    let text = text.to_string();
+    let answer = Answer::parse(&text).unwrap();
+    (text, answer)
+}
+
+fn take(section: &OfferedSection) -> Reply {
+    match section.choose_uplink() {
+        Some(format) => Reply::Uplink(Uplink { format, bitrate_max: Some(1_000_000) }),
+        None => Reply::Refused,
+    }
+}
+
+#[test]
+fn the_answer_to_chromium() {
+    let (text, answer) = answer(CHROMIUM, take);
+    let [audio, video] = &answer.sections[..] else { panic!("{text}") };
+    assert_eq!((audio.mid.as_deref(), &audio.payload_types[..], audio.direction), (Some("0"), &[111][..], Direction::RecvOnly));
+    assert_eq!((video.mid.as_deref(), &video.payload_types[..]), (Some("1"), &[108, 109][..]));
+    assert_eq!((video.setup, answer.fingerprint()), (Some(Setup::Passive), Some([0xab; 32])));
+    let ids = |uri: &str| video.extensions.iter().find(|(_, known)| known == uri).map(|(id, _)| *id);
+    assert_eq!(ids(extension::VIDEO_ORIENTATION.uri), Some(13), "the client's id, not ours");
+    assert_eq!((ids(extension::MID.uri), ids(extension::TRANSPORT_CC.uri)), (Some(4), Some(3)));
+    assert_eq!(video.extensions.len(), 4, "nothing that we do not know");
+    for line in ["a=group:BUNDLE 0 1", "a=ice-lite", "a=rtcp-fb:108 nack pli", "a=rtcp-fb:108 transport-cc", "a=fmtp:109 apt=108"]
+    {
+        assert_eq!(text.matches(&format!("{line}\r\n")).count(), 1, "{line} in {text}");
+    }
+    assert!(!text.contains("a=rtcp-fb:111 nack"), "it was not offered");
+}
+
+/// The whole text, so that no line changes unseen.
+#[test]
+fn the_answer_to_obs() {
+    let (text, _) = answer(OBS, take);
+    let transport = format!(
+        "a=ice-ufrag:ourufrag\r\na=ice-pwd:ourpassword0123456789abcdef\r\na=fingerprint:sha-256 {}\r\na=setup:passive\r\n",
+        ["AB"; 32].join(":")
+    );
+    let candidates = "a=candidate:1 1 udp 2130706431 192.0.2.1 8080 typ host\r\n\
+        a=candidate:2 1 udp 2130706175 2001:db8::1 8080 typ host\r\na=end-of-candidates\r\n";
+    let expected = format!(
+        "v=0\r\no=- 7 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-lite\r\na=group:BUNDLE 0 1\r\na=msid-semantic: WMS *\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\nb=TIAS:1000000\r\na=mid:0\r\n{transport}\
+         a=recvonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\na=rtpmap:111 opus/48000/2\r\n\
+         a=fmtp:111 minptime=10;useinbandfec=1;stereo=1\r\n{candidates}\
+         m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\nb=TIAS:1000000\r\na=mid:1\r\n{transport}\
+         a=recvonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\na=rtpmap:96 H264/90000\r\n\
+         a=rtcp-fb:96 goog-remb\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
+         a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n{candidates}"
+    );
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn the_answer_to_a_viewer_names_our_sources_and_refuses_what_it_has_nothing_for() {
+    let (text, answer) = answer(CHROMIUM_VIEWER, |section| match section.choose_downlink(Codec::Vp8, "") {
+        Some(format @ Format { rtx_pt: Some(_), .. }) => {
+            let (stream_id, track_id) = ("PUBLISHER".into(), "TRACK".into());
+            Reply::Downlink(Downlink { format, stream_id, track_id, ssrc: 5, rtx_ssrc: Some(6) })
+        }
+        _ => Reply::Refused,
+    });
+    let [audio, video] = &answer.sections[..] else { panic!("{text}") };
+    assert!(audio.rejected && audio.kind == MediaKind::Audio && text.contains("a=group:BUNDLE 1\r\n"), "{text}");
+    assert_eq!((video.direction, video.ssrc, video.rtx_ssrc), (Direction::SendOnly, Some(5), Some(6)));
+    assert!(text.contains("a=msid:PUBLISHER TRACK\r\n"), "{text}");
+    assert!(!video.agrees(extension::TRANSPORT_CC), "nothing estimates a viewer's bandwidth yet");
+}
+
+#[test]
+fn bundle_only_sections_are_alive_and_sections_outside_of_the_bundle_are_not() {
+    let bundle_only = CHROMIUM.replace("m=video 9 ", "m=video 0 ").replace("a=mid:1\r\n", "a=mid:1\r\na=bundle-only\r\n");
+    assert!(!sections(&bundle_only)[1].common.rejected);
+    assert!(sections(&CHROMIUM.replace("m=video 9 ", "m=video 0 "))[1].common.rejected);
+    assert!(sections(&CHROMIUM.replace("BUNDLE 0 1", "BUNDLE 0"))[1].common.rejected);
+}
+
+#[test]
+fn what_cannot_be_answered_is_refused_with_its_reason() {
+    let cases = [
+        ("hello".to_owned(), BadOffer::Sdp(BadSdp::NotALine(1))),
+        (CHROMIUM.replace("a=mid:1\r\n", ""), BadOffer::NoMid),
+        (CHROMIUM.replace("a=mid:1\r\n", "a=mid:0\r\n"), BadOffer::SameMid),
+        (CHROMIUM.replace("a=group:BUNDLE 0 1\r\n", ""), BadOffer::NoBundle),
+        (CHROMIUM.replace("BUNDLE 0 1", "BUNDLE 7"), BadOffer::NoBundle),
+        (CHROMIUM.replacen("a=rtcp-mux\r\n", "", 1), BadOffer::NoRtcpMux),
+        (CHROMIUM.replace("a=ice-ufrag:", "a=x-ice-ufrag:"), BadOffer::NoIce),
+        (CHROMIUM.replace("a=fingerprint:sha-256", "a=fingerprint:sha-1"), BadOffer::NoFingerprint),
+        (CHROMIUM.replace("a=setup:actpass", "a=setup:passive"), BadOffer::Passive),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(ClientOffer::parse(&text).map(drop), Err(expected), "{expected}");
+    }
+    assert!(ClientOffer::parse(CHROMIUM).is_ok(), "negative control: all of it without the damage is taken");
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_offer_does_no_harm(at in 0..CHROMIUM.len(), count in 0..60_usize, with in "\\PC{0,8}") {
+        let mut text: Vec<char> = CHROMIUM.chars().collect();
+        let end = (at + count).min(text.len());
+        text.splice(at.min(end)..end, with.chars());
+        let text: String = text.into_iter().collect();
+        if ClientOffer::parse(&text).is_ok() {
+            // What we write is a description again, whatever came in.
+            answer(&text, take);
+        }
+    }
+}
