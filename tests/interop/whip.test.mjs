@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch } from './lib/browser.mjs';
 import { media, playFor, probe, renditions, waitForPlaylist } from './lib/hls.mjs';
+import { PythonWhip } from './lib/python.mjs';
 import { Server, until } from './lib/server.mjs';
 
 let server, browser;
@@ -119,6 +120,20 @@ test('a WHIP publisher is a member of the room for Sora clients', { timeout: 60_
     .some((notify) => notify.event_type === 'connection.destroyed' && notify.connection_id === created.connection_id));
   await publisher.close();
   await sora.close();
+});
+
+test('aiortc publishes by WHIP and watches by WHEP', { timeout: 90_000 }, async () => {
+  const channel = await server.createChannel();
+  const python = new PythonWhip({ whip: endpoint('whip', channel), whep: endpoint('whep', channel), token: server.token });
+  try {
+    await python.find('published', 30_000);
+    await python.find('frames', 30_000, (frames) => frames > 30);
+    await waitForPlaylist(channel.playlist_url);
+    assert.deepEqual((await probe(channel.playlist_url)).map((stream) => stream.codec_name).sort(), ['aac', 'h264']);
+  } finally {
+    assert.deepEqual(await python.stop(), { code: 0, signal: null }, python.stderr);
+  }
+  assert.equal(await python.find('deleted'), 200);
 });
 
 test('whoever may not, or says nonsense, is told so', { timeout: 30_000 }, async () => {

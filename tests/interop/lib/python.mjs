@@ -1,4 +1,4 @@
-// The Python SDK's peer as a child process; its JSON lines as a list.
+// Python clients as child processes; their JSON lines as a list.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -13,13 +13,12 @@ function openh264() {
   return path.join(cache, 'openh264', name);
 }
 
-export class PythonPeer {
-  constructor({ url, channel, role = 'sendonly', codec = 'H264', seconds = 120 }) {
-    const args = [path.join(import.meta.dirname, '../python/peer.py'), '--url', url, '--channel', channel, '--role', role, '--codec', codec, '--seconds', String(seconds)];
-    if (codec === 'H264') args.push('--openh264', openh264());
+class PythonProcess {
+  constructor(script, args) {
     this.lines = [];
     this.stderr = '';
-    this.process = spawn(path.join(cache, 'venv/bin/python'), args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const file = path.join(import.meta.dirname, '../python', script);
+    this.process = spawn(path.join(cache, 'venv/bin/python'), [file, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
     this.exited = new Promise((resolve) => this.process.once('exit', (code, signal) => resolve({ code, signal })));
     this.process.stderr.on('data', (data) => { this.stderr = (this.stderr + data).slice(-20_000); });
     readline.createInterface({ input: this.process.stdout }).on('line', (line) => {
@@ -36,15 +35,31 @@ export class PythonPeer {
     return line[key];
   }
 
-  get notifies() {
-    return this.lines.filter((line) => line.notify).map((line) => line.notify);
-  }
-
   async stop() {
     if (this.process.exitCode === null) this.process.stdin.write('\n');
     const timer = setTimeout(() => this.process.kill('SIGKILL'), 10_000);
     const result = await this.exited;
     clearTimeout(timer);
     return result;
+  }
+}
+
+/** The Sora SDK's peer. */
+export class PythonPeer extends PythonProcess {
+  constructor({ url, channel, role = 'sendonly', codec = 'H264', seconds = 120 }) {
+    const args = ['--url', url, '--channel', channel, '--role', role, '--codec', codec, '--seconds', String(seconds)];
+    if (codec === 'H264') args.push('--openh264', openh264());
+    super('peer.py', args);
+  }
+
+  get notifies() {
+    return this.lines.filter((line) => line.notify).map((line) => line.notify);
+  }
+}
+
+/** aiortc publishing by WHIP and watching itself by WHEP. */
+export class PythonWhip extends PythonProcess {
+  constructor({ whip, whep, token }) {
+    super('whip.py', ['--whip', whip, '--whep', whep, '--token', token]);
   }
 }
