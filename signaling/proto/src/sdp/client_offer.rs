@@ -4,10 +4,14 @@
 use minamo_media::Codec;
 
 use super::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
-use super::{Answer, AnswerSection, BadSdp, Format, MediaKind, Setup};
+use super::{Answer, AnswerSection, BadSdp, Format, MediaKind, SECTIONS_MAX, Setup};
 
 /// Most codec lines of one kind in one section that are kept; the rest is skipped.
-const LINES_MAX: usize = 256;
+const LINES_MAX: usize = 128;
+/// Most codec names that a refusal repeats.
+const NAMES_MAX: usize = 16;
+/// In rtpmap lines, but no codecs of their own.
+const HELPERS: [&str; 6] = ["rtx", "red", "ulpfec", "flexfec-03", "CN", "telephone-event"];
 /// Longest `a=fmtp` that is kept, in bytes; a longer one counts as absent.
 const FMTP_BYTES_MAX: usize = 1024;
 /// Longest word of an m-line that is echoed, in bytes.
@@ -73,13 +77,12 @@ impl ClientOffer {
     pub fn parse(text: &str) -> Result<Self, BadOffer> {
         let common = Answer::parse(text)?.sections;
         let (bundle, mut drafts) = scan(text);
-        let bundle_only = |draft: &Draft| draft.bundle_only;
         let mut sections: Vec<OfferedSection> = common
             .into_iter()
             .zip(&mut drafts)
             .map(|(mut common, draft)| {
                 // RFC 9143 §6: port 0 with a=bundle-only is alive.
-                common.rejected &= !bundle_only(draft);
+                common.rejected &= !draft.bundle_only;
                 draft.section(common)
             })
             .collect();
@@ -207,7 +210,8 @@ fn scan(text: &str) -> (Option<Vec<String>>, Vec<Draft>) {
                 Some(draft) => draft.attribute(attribute),
                 None => {
                     if let Some(mids) = attribute.strip_prefix("group:BUNDLE") {
-                        bundle.get_or_insert_with(|| mids.split_ascii_whitespace().map(str::to_owned).collect());
+                        bundle
+                            .get_or_insert_with(|| mids.split_ascii_whitespace().take(SECTIONS_MAX).map(str::to_owned).collect());
                     }
                 }
             }
@@ -250,10 +254,12 @@ impl Draft {
         let mut codec_names: Vec<String> = Vec::new();
         for (_, rtpmap) in &self.rtpmaps {
             let name = rtpmap.split('/').next().unwrap_or_default();
-            let helper = ["rtx", "red", "ulpfec", "flexfec-03", "CN", "telephone-event"].iter();
-            let known =
-                codec_names.iter().any(|other| other == name) || helper.clone().any(|other| other.eq_ignore_ascii_case(name));
-            if !known && codec_names.len() < 16 && name.len() <= WORD_BYTES_MAX {
+            let is_helper = HELPERS.iter().any(|helper| helper.eq_ignore_ascii_case(name));
+            if !is_helper
+                && !codec_names.iter().any(|other| other == name)
+                && codec_names.len() < NAMES_MAX
+                && name.len() <= WORD_BYTES_MAX
+            {
                 codec_names.push(name.to_owned());
             }
         }
