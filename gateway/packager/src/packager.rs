@@ -24,8 +24,8 @@ use crate::timeline::WallMap;
 use crate::video::{Cut, Picture};
 use sides::{AudioSide, VideoSide};
 
-/// A picture that is so much later than usual does not come: the tap's wait for retransmissions (250 ms) and a little.
-const GRACE: Duration = Duration::from_millis(300);
+/// A picture that is so much later than usual does not come: the tap's wait for retransmissions (400 ms) and a little.
+const GRACE: Duration = Duration::from_millis(450);
 /// An audio segment this far above TARGETDURATION cannot wait for the video's boundary; one more part still rounds to it.
 const OVERTIME: Duration = Duration::from_millis(100);
 /// How far the dates may move against the durations from one segment to the next: drifting clocks are followed, a better

@@ -9,8 +9,9 @@ use super::{AUDIO_SCALE, AudioStep};
 const SCALE: f64 = AUDIO_SCALE as f64;
 /// Longer losses are silence after that much concealment.
 const CONCEAL_MAX: i64 = 4_800;
-/// Without packets the line is so far behind the local clock: later packets are late for good.
-const BEHIND: i64 = 9_600;
+/// Without packets the line is so far behind the local clock, later packets are late for good: the tap's wait for retransmissions
+/// (200 ms) and what jitter adds.
+const BEHIND: i64 = 14_400;
 /// Silence is written in packets' steps.
 const QUANTUM: i64 = 960;
 /// The most silence of one call; a machine that slept catches up over the next ones.

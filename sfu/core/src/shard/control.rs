@@ -97,10 +97,6 @@ impl<T: PeerTransport> Shard<T> {
             let Some(entry) = self.tracks.get_mut(track) else { continue };
             let Some(ssrc) = entry.ssrc() else { continue };
             self.scratch.clear();
-            if entry.key_frames.ask(now) {
-                rtcp::pli(&mut self.scratch, OUR_SSRC, ssrc);
-                self.stats.key_frames_asked += 1;
-            }
             if entry.missing.due().is_some_and(|due| due <= now) {
                 missing.clear();
                 entry.missing.ask(now, &mut missing);
@@ -111,6 +107,13 @@ impl<T: PeerTransport> Shard<T> {
                 }
             }
             self.stats.packets_lost += entry.missing.take_lost();
+            if entry.missing.take_doubted() {
+                entry.wish_key_frame();
+            }
+            if entry.key_frames.ask(now) {
+                rtcp::pli(&mut self.scratch, OUR_SSRC, ssrc);
+                self.stats.key_frames_asked += 1;
+            }
             if !self.scratch.is_empty() {
                 peer.transport.send_rtcp(&self.scratch);
             }

@@ -15,10 +15,10 @@ impl<T: PeerTransport> Shard<T> {
     /// One plain RTP packet of a peer.
     pub(super) fn publish(&mut self, now: Instant, id: PeerId, packet: BytesMut) {
         self.stats.rtp_in += 1;
-        let Some((track, packet)) = self.find_track(now, id, packet) else { return };
+        let Some((track, packet, flow)) = self.find_track(now, id, packet) else { return };
         let packet = packet.freeze();
         let Some(entry) = self.tracks.get_mut(&track) else { return };
-        let accepted = match entry.accept(now, &packet) {
+        let accepted = match entry.accept(now, &packet, flow) {
             Ok(accepted) => accepted,
             Err(Refused::Duplicate) => return self.stats.dropped_duplicate += 1,
             Err(Refused::Late) => return self.stats.dropped_late += 1,
@@ -34,8 +34,8 @@ impl<T: PeerTransport> Shard<T> {
         }
     }
 
-    /// Whose packet it is, and the original where it is a retransmission.
-    fn find_track(&mut self, now: Instant, id: PeerId, bytes: BytesMut) -> Option<(TrackId, BytesMut)> {
+    /// Whose packet it is, the original where it is a retransmission, and the flow that it came in.
+    fn find_track(&mut self, now: Instant, id: PeerId, bytes: BytesMut) -> Option<(TrackId, BytesMut, Flow)> {
         let peer = self.peers.get_mut(&id)?;
         let Ok(packet) = Packet::parse(&bytes) else {
             self.stats.dropped_malformed += 1;
@@ -45,13 +45,13 @@ impl<T: PeerTransport> Shard<T> {
             peer.arrivals.note(now, u16::from_be_bytes(sequence));
         }
         match peer.latch.resolve(&packet) {
-            Ok((track, Flow::Media)) => Some((track, bytes)),
+            Ok((track, Flow::Media)) => Some((track, bytes, Flow::Media)),
             Ok((track, Flow::Rtx)) => {
                 let entry = self.tracks.get(&track)?;
                 // Before the media there is nothing to repair: a probe.
                 let original = entry.ssrc().and_then(|ssrc| unwrap_rtx(bytes, ssrc, entry.spec.payload.pt));
                 self.stats.dropped_padding += u64::from(original.is_none());
-                Some((track, original?))
+                Some((track, original?, Flow::Rtx))
             }
             Err(Stranger::Ssrc) => {
                 self.stats.dropped_unknown_ssrc += 1;

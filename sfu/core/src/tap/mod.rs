@@ -18,7 +18,7 @@ const EVENTS_MAX: usize = 1024;
 
 /// Reorders and depacketizes the tracks of one publisher.
 ///
-/// A packet waits at most 250 ms (audio 60 ms) for one that is missing before it. What did not come by then is lost: a video
+/// A packet waits at most 400 ms (audio 200 ms) for one that is missing before it. What did not come by then is lost: a video
 /// track then drops units until the next key frame and wishes for one; an audio track goes on with `after_loss`.
 #[derive(Default)]
 pub struct Assembler {
@@ -177,16 +177,16 @@ mod tests {
         }
         assert_eq!(units(&mut assembler).len(), 2);
         assert_eq!(assembler.poll_wish(), None);
-        assert_eq!(assembler.poll_timeout(), Some(at(349)));
-        assembler.handle_timeout(at(349));
+        assert_eq!(assembler.poll_timeout(), Some(at(499)));
+        assembler.handle_timeout(at(499));
         assert_eq!(assembler.poll_wish(), Some(TRACK));
         assert_eq!(assembler.poll_wish(), None);
-        assembler.push_packet(at(350), TRACK, packet(5, 15_000, delta));
+        assembler.push_packet(at(500), TRACK, packet(5, 15_000, delta));
         assert_eq!(units(&mut assembler), []);
-        assembler.push_packet(at(380), TRACK, packet(6, 18_000, key));
+        assembler.push_packet(at(530), TRACK, packet(6, 18_000, key));
         let unit = &units(&mut assembler)[0];
-        assert!(unit.key && unit.after_loss && unit.arrival == at(380));
-        assembler.push_packet(at(400), TRACK, packet(7, 21_000, delta));
+        assert!(unit.key && unit.after_loss && unit.arrival == at(530));
+        assembler.push_packet(at(550), TRACK, packet(7, 21_000, delta));
         assert!(!units(&mut assembler)[0].after_loss);
     }
 

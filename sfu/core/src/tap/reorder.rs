@@ -7,10 +7,10 @@ use bytes::Bytes;
 use minamo_media::Kind;
 use minamo_media::rtp::SequenceExtender;
 
-/// A packet behind a gap waits this long for a retransmission, on video: a few round trips.
-pub(super) const WAIT_MAX: Duration = Duration::from_millis(250);
-/// On audio nothing is retransmitted: only reordering is waited for.
-const WAIT_AUDIO: Duration = Duration::from_millis(60);
+/// A packet behind a gap waits this long for a retransmission, on video: three round trips of 100 ms, with tolerance.
+pub(super) const WAIT_MAX: Duration = Duration::from_millis(400);
+/// On audio: one such round trip. What is still missing then is concealed, and hardly heard.
+const WAIT_AUDIO: Duration = Duration::from_millis(200);
 /// Packets that wait; at the bound the gap is given up at once.
 const WAITING_MAX: usize = 1024;
 /// A packet this far away from the expected one begins a new count, if the next one follows it.
@@ -170,12 +170,12 @@ mod tests {
         let mut bench = Bench::new();
         bench.push(0, 10);
         bench.push(5, 12);
-        assert_eq!(bench.steps(254), [Some(10)]);
-        assert_eq!(bench.reorder.due(), Some(bench.start + Duration::from_millis(255)));
-        assert_eq!(bench.steps(255), [None, Some(12)]);
-        assert!(!bench.push(256, 11));
-        bench.push(257, 13);
-        assert_eq!(bench.steps(257), [Some(13)]);
+        assert_eq!(bench.steps(404), [Some(10)]);
+        assert_eq!(bench.reorder.due(), Some(bench.start + Duration::from_millis(405)));
+        assert_eq!(bench.steps(405), [None, Some(12)]);
+        assert!(!bench.push(406, 11));
+        bench.push(407, 13);
+        assert_eq!(bench.steps(407), [Some(13)]);
     }
 
     #[test]

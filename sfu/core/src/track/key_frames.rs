@@ -27,6 +27,11 @@ impl KeyFrames {
         }
     }
 
+    /// The publisher is heard again after a silence: it has not heard the questions of the meantime.
+    pub(crate) fn revive(&mut self) {
+        self.tries = 0;
+    }
+
     /// One has come.
     pub(crate) fn came(&mut self) {
         self.wanted = false;
@@ -78,6 +83,19 @@ mod tests {
         keys.wish();
         assert!(!keys.ask(start + Duration::from_millis(1100)));
         assert!(keys.ask(start + Duration::from_millis(1200)));
+    }
+
+    #[test]
+    fn a_publisher_that_is_back_is_asked_soon() {
+        let (mut keys, mut now) = (KeyFrames::default(), Instant::now());
+        keys.wish();
+        for _ in 0..8 {
+            now = keys.due(now).unwrap();
+            assert!(keys.ask(now));
+        }
+        assert_eq!(keys.due(now), Some(now + ASK_INTERVAL_SLOW));
+        keys.revive();
+        assert_eq!(keys.due(now), Some(now + ASK_INTERVAL));
     }
 
     #[test]

@@ -19,12 +19,17 @@ use self::missing::Missing;
 use self::ring::Ring;
 pub(crate) use self::ring::Stored;
 use crate::model::{PeerId, Uplink};
+use crate::peer::Flow;
 use crate::rtcp::{ReportBlock, SenderInfo};
 
 /// Packets kept for retransmission: more than two seconds at 5 Mbit/s. The same as the ledger's window, so that whatever it lets in fits.
 const VIDEO_RING: usize = ledger::WINDOW as usize;
 /// Five seconds of 20 ms packets.
 const AUDIO_RING: usize = 256;
+/// After so long without packets the publisher cannot have heard what it was asked in the meantime.
+const SILENCE: Duration = Duration::from_millis(500);
+/// A silence in which so many packets were lost was an outage of the link: even slow video sends more in that time.
+const OUTAGE_MIN: u64 = 12;
 /// A timestamp this far from where the clock says it should be belongs to another clock.
 const CLOCK_JUMP: Duration = Duration::from_secs(10);
 
@@ -83,11 +88,11 @@ impl Track {
     pub(crate) fn new(owner: PeerId, spec: Uplink) -> Self {
         let ring = if spec.payload.codec.kind() == Kind::Video { VIDEO_RING } else { AUDIO_RING };
         Self {
+            missing: Missing::new(spec.payload.codec.kind()),
             spec,
             owner,
             bitrate_wish: None,
             key_frames: KeyFrames::default(),
-            missing: Missing::new(),
             source: None,
             line: Line::new(),
             ring: Ring::new(ring),
@@ -134,12 +139,12 @@ impl Track {
     }
 
     /// Takes a packet of the media SSRC, as it came or out of a retransmission.
-    pub(crate) fn accept(&mut self, now: Instant, bytes: &Bytes) -> Result<Accepted, Refused> {
+    pub(crate) fn accept(&mut self, now: Instant, bytes: &Bytes, flow: Flow) -> Result<Accepted, Refused> {
         let Ok(packet) = Packet::parse(bytes) else { return Err(Refused::Late) };
         if self.ssrc() != Some(packet.ssrc()) {
             self.begin_source(now, &packet);
         }
-        let (seq, repaired) = self.note(now, &packet)?;
+        let (seq, repaired) = self.note(now, &packet, flow)?;
         let place =
             if packet.payload().is_empty() { self.line.skip(seq) } else { Some(self.line.place(seq).ok_or(Refused::Late)?) };
         let padding = packet.payload().is_empty();
@@ -163,22 +168,33 @@ impl Track {
     }
 
     /// The packet's extended sequence number, and whether it was asked for.
-    fn note(&mut self, now: Instant, packet: &Packet<'_>) -> Result<(u64, bool), Refused> {
+    fn note(&mut self, now: Instant, packet: &Packet<'_>, flow: Flow) -> Result<(u64, bool), Refused> {
+        let silent = self.newest.is_some_and(|(before, _)| now.saturating_duration_since(before) > SILENCE);
+        if silent {
+            self.key_frames.revive();
+        }
         let Some(source) = &mut self.source else { return Err(Refused::Late) };
         match source.ledger.arrive(now, packet.sequence(), packet.timestamp()) {
             Arrival::Ahead { seq, missing } => {
-                // Audio is concealed by its player sooner than a retransmission comes.
-                if self.spec.payload.codec.kind() == Kind::Video && !self.missing.open(now, missing) {
-                    self.key_frames.wish();
+                // What was lost in an outage is too old already.
+                if silent && missing.end - missing.start >= OUTAGE_MIN {
+                    self.missing.forgo(missing);
+                    self.wish_key_frame();
+                } else if !self.missing.open(now, missing) {
+                    self.wish_key_frame();
                 }
                 Ok((seq, false))
             }
-            Arrival::Behind { seq } => Ok((seq, self.missing.close(now, seq))),
+            Arrival::Behind { seq } => {
+                // Where retransmissions have a stream of their own, all else came by itself.
+                let overtaken = flow == Flow::Media && self.spec.payload.rtx_pt.is_some();
+                Ok((seq, self.missing.close(now, seq, overtaken)))
+            }
             Arrival::Duplicate => Err(Refused::Duplicate),
             Arrival::Late | Arrival::Stray => Err(Refused::Late),
             Arrival::Restart => {
                 self.begin_source(now, packet);
-                self.note(now, packet)
+                self.note(now, packet, flow)
             }
         }
     }
@@ -269,12 +285,12 @@ mod tests {
     #[test]
     fn another_ssrc_goes_on_where_the_one_before_ended() {
         let (mut track, start) = (track(), Instant::now());
-        let first = track.accept(start, &packet(1, 500, 1000)).unwrap().place.unwrap();
+        let first = track.accept(start, &packet(1, 500, 1000), Flow::Media).unwrap().place.unwrap();
         let later = start + Duration::from_secs(1);
-        let second = track.accept(later, &packet(2, 60_000, 3_000_000_000)).unwrap().place.unwrap();
+        let second = track.accept(later, &packet(2, 60_000, 3_000_000_000), Flow::Media).unwrap().place.unwrap();
         assert_eq!(second, first + 1);
         assert_eq!(track.at(second).unwrap().timestamp, 1000 + 90_000);
-        let third = track.accept(later, &packet(2, 60_001, 3_000_003_000)).unwrap().place.unwrap();
+        let third = track.accept(later, &packet(2, 60_001, 3_000_003_000), Flow::Media).unwrap().place.unwrap();
         assert_eq!(track.at(third).unwrap().timestamp, 1000 + 93_000);
         assert_eq!(track.report_block(later).unwrap().ssrc, 2);
     }
@@ -282,18 +298,29 @@ mod tests {
     #[test]
     fn a_count_that_begins_anew_keeps_its_clock() {
         let (mut track, start) = (track(), Instant::now());
-        let first = track.accept(start, &packet(1, 500, 1000)).unwrap().place.unwrap();
+        let first = track.accept(start, &packet(1, 500, 1000), Flow::Media).unwrap().place.unwrap();
         let later = start + Duration::from_secs(60);
-        assert_eq!(track.accept(later, &packet(1, 20_000, 5_401_000)).unwrap_err(), Refused::Late);
-        let second = track.accept(later, &packet(1, 20_001, 5_401_000)).unwrap().place.unwrap();
+        assert_eq!(track.accept(later, &packet(1, 20_000, 5_401_000), Flow::Media).unwrap_err(), Refused::Late);
+        let second = track.accept(later, &packet(1, 20_001, 5_401_000), Flow::Media).unwrap().place.unwrap();
         assert_eq!(second, first + 1);
         assert_eq!(track.at(second).unwrap().timestamp, 5_401_000);
     }
 
     #[test]
+    fn what_an_outage_took_is_not_asked_for_but_a_key_frame_is() {
+        let (start, late) = (Instant::now(), Duration::from_millis(900));
+        for (pause, lost, asks) in [(late, 40, false), (late, 2, true), (Duration::from_millis(40), 40, true)] {
+            let mut track = track();
+            track.accept(start, &packet(1, 500, 1000), Flow::Media).unwrap();
+            track.accept(start + pause, &packet(1, 501 + lost, 100_000), Flow::Media).unwrap();
+            assert_eq!(track.missing.due().is_some(), asks, "{pause:?} {lost}");
+        }
+    }
+
+    #[test]
     fn reports_without_a_wall_clock_are_not_passed_on() {
         let (mut track, now) = (track(), Instant::now());
-        track.accept(now, &packet(1, 500, 1000)).unwrap();
+        track.accept(now, &packet(1, 500, 1000), Flow::Media).unwrap();
         for (ntp, taken) in
             [(5, false), (0xffff_ffff_0000_0000, false), (0xe000_0000_0000_0000, true), (0xe000_0001_0000_0000, false)]
         {
