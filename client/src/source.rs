@@ -27,7 +27,7 @@ pub struct SourceOptions {
     pub video_bps: u32,
     /// Audio bits per second.
     pub audio_bps: u32,
-    /// Fills each access unit with user data up to `video_bps`: a test picture takes a fraction of it, a load must not.
+    /// Lengthens each access unit to its share of `video_bps`, as a load: a test picture takes a fraction of it. Not for decoders.
     pub filled: bool,
 }
 
@@ -173,23 +173,21 @@ impl Worker {
     }
 }
 
-/// The access unit behind an SEI message of unregistered user data (H.264 §D.1.7) that brings it to `size` bytes.
+/// The access unit with its last NAL unit, the slice, lengthened until it has `size` bytes.
 fn fill(access_unit: &Bytes, size: usize) -> Bytes {
-    let room = size.saturating_sub(access_unit.len() + 8);
-    if room < 32 {
-        return access_unit.clone();
+    let more = size.saturating_sub(access_unit.len());
+    let mut filled = access_unit.to_vec();
+    let mut at = 0;
+    while let Some(length) = filled.get(at..at + 4).and_then(|bytes| bytes.first_chunk()).map(|bytes| u32::from_be_bytes(*bytes))
+    {
+        let next = at + 4 + length as usize;
+        if next >= filled.len() {
+            filled[at..at + 4].copy_from_slice(&(length + more as u32).to_be_bytes());
+            filled.resize(filled.len() + more, 0x55);
+            break;
+        }
+        at = next;
     }
-    // Of `room` bytes one in 256 goes into the size, which is written in 255s.
-    let user_data = room - room / 256 - 1;
-    let mut nal = vec![0x06, 0x05];
-    nal.extend(std::iter::repeat_n(0xFF, user_data / 255));
-    nal.push((user_data % 255) as u8);
-    nal.extend(std::iter::repeat_n(0x55, user_data));
-    nal.push(0x80);
-    let mut filled = Vec::with_capacity(size);
-    filled.extend_from_slice(&(nal.len() as u32).to_be_bytes());
-    filled.extend_from_slice(&nal);
-    filled.extend_from_slice(access_unit);
     filled.into()
 }
 
@@ -198,15 +196,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filled_access_unit_has_its_size_and_keeps_its_picture() {
-        let picture = Bytes::from_static(&[0, 0, 0, 2, 0x65, 0x88]);
-        for size in [600, 2550, 10_416] {
-            let filled = fill(&picture, size);
-            assert!(filled.len().abs_diff(size) <= 2, "{} for {size}", filled.len());
-            let length = u32::from_be_bytes([filled[0], filled[1], filled[2], filled[3]]) as usize;
-            assert_eq!((&filled[4..6], filled[3 + length]), (&[6, 5][..], 0x80));
-            assert_eq!(filled[4 + length..], picture);
-        }
-        assert_eq!(fill(&picture, 20), picture, "there is nothing to fill");
+    fn an_access_unit_is_filled_at_the_end_of_its_slice() {
+        let picture = Bytes::from_static(&[0, 0, 0, 1, 0x67, 0, 0, 0, 2, 0x65, 0x88]);
+        let filled = fill(&picture, 20);
+        assert_eq!(filled[..], [&[0, 0, 0, 1, 0x67, 0, 0, 0, 11, 0x65, 0x88][..], &[0x55; 9]].concat());
+        assert_eq!(fill(&picture, 5), picture, "it is larger already");
+        assert_eq!(fill(&Bytes::new(), 5), Bytes::new());
     }
 }

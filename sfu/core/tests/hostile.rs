@@ -73,7 +73,7 @@ impl World {
             self.shard.handle_datagram(self.now, self.route, datagram);
         }
         while let Some(transmit) = self.shard.poll_transmit() {
-            self.client.receive(self.now, &transmit.payload);
+            transmit.datagrams().for_each(|datagram| self.client.receive(self.now, datagram));
         }
         while self.shard.poll_event().is_some() {}
     }

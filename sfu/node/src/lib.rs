@@ -8,7 +8,6 @@
 //!
 //! This crate knows nothing of HLS or of signaling's messages.
 
-mod batch;
 mod candidates;
 mod commands;
 mod counts;

@@ -97,7 +97,8 @@ impl MediaThread {
         self.publish(Instant::now());
     }
 
-    /// Edge-triggered: what is left unread must be remembered.
+    /// Takes what is there before anything is sent: a picture's packets come one right after another, and the more of them are
+    /// taken together, the more go out to each subscriber in one send. Edge-triggered: what is left unread must be remembered.
     fn read(&mut self) {
         for _ in 0..RECEIVES {
             if !self.readable {
@@ -105,7 +106,6 @@ impl MediaThread {
             }
             let engine = &mut self.engine;
             self.readable = self.socket.receive(|socket, now, route, data| engine.datagram(socket, now, route, data));
-            self.engine.drain(&mut self.socket);
         }
     }
 
@@ -195,7 +195,6 @@ impl Engine {
         while let Some(transmit) = self.shard.poll_transmit() {
             socket.send(&transmit);
         }
-        socket.flush();
         while let Some(event) = self.shard.poll_event() {
             match event {
                 ShardEvent::Peer(peer, event) => self.tell(peer, event),

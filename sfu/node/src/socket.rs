@@ -9,7 +9,6 @@ use minamo_sfu_core::transport::{Route, Transmit};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::batch::Batch;
 use crate::counts::SocketCounts;
 
 /// Kernel buffers: a key frame to many subscribers leaves at once, and the thread may be away for some milliseconds.
@@ -23,7 +22,6 @@ pub(crate) struct MediaSocket {
     wire: Wire,
     receive: Vec<u8>,
     metas: Vec<RecvMeta>,
-    batch: Batch,
     pub(crate) counts: SocketCounts,
 }
 
@@ -50,7 +48,7 @@ impl MediaSocket {
         let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), KERNEL_BUFFER);
         let wire = Wire { socket: mio::net::UdpSocket::from_std(socket), state, bound };
         let (receive, metas) = (vec![0; RECEIVE_BUFFER * BATCH_SIZE], vec![RecvMeta::default(); BATCH_SIZE]);
-        Ok(Self { wire, receive, metas, batch: Batch::default(), counts: SocketCounts::default() })
+        Ok(Self { wire, receive, metas, counts: SocketCounts::default() })
     }
 
     /// The address that it is bound to, with the port that the system chose.
@@ -95,20 +93,19 @@ impl MediaSocket {
         true
     }
 
-    /// Gathers a datagram; what does not go together with the ones before pushes those out.
+    /// Sends, by one segmented send where that works. A full kernel buffer drops: late media is worth nothing, and what is worth
+    /// something is asked for again.
     pub(crate) fn send(&mut self, transmit: &Transmit) {
-        let segments = self.wire.state.max_gso_segments();
-        if !self.batch.push(transmit, segments) {
-            self.flush();
-            self.batch.push(transmit, segments);
+        let segments = self.wire.state.max_gso_segments().max(1);
+        for group in transmit.payload.chunks(transmit.segment.max(1) * segments) {
+            self.send_group(transmit.route, group, transmit.segment.max(1));
         }
     }
 
-    /// Sends what was gathered. A full kernel buffer drops: late media is worth nothing, and what is worth something is asked for again.
-    pub(crate) fn flush(&mut self) {
-        let Some((route, contents, segment, count)) = self.batch.contents() else { return };
+    fn send_group(&mut self, route: Route, contents: &[u8], segment: usize) {
         self.counts.sends += 1;
-        let dropped = match self.wire.send(route, contents, Some(segment)) {
+        let count = contents.len().div_ceil(segment);
+        let dropped = match self.wire.send(route, contents, Some(segment).filter(|_| count > 1)) {
             Ok(()) => 0,
             Err(error) if error.kind() != io::ErrorKind::WouldBlock && count > 1 => {
                 // Segmentation does not work on this way (then quinn-udp stops offering it): one by one.
@@ -117,7 +114,6 @@ impl MediaSocket {
             Err(_) => count,
         };
         self.counts.send_drops += dropped as u64;
-        self.batch.clear();
     }
 }
 
@@ -169,8 +165,7 @@ mod tests {
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         client.send_to(b"hello", SocketAddr::new(to.parse().unwrap(), server.bound().port())).unwrap();
         let (route, data) = wait(&mut server).remove(0);
-        server.send(&Transmit { route, payload: BytesMut::from(&data[..]) });
-        server.flush();
+        server.send(&Transmit::single(route, BytesMut::from(&data[..])));
         let mut buffer = [0; 100];
         let (length, from) = client.recv_from(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"hello");
@@ -207,17 +202,18 @@ mod tests {
         let mut sender = MediaSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut receiver = MediaSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let route = Route { remote: receiver.bound(), local: None };
-        let sizes = [1200usize, 1200, 1200, 700, 700, 50, 1200];
-        for (index, size) in sizes.iter().enumerate() {
-            sender.send(&Transmit { route, payload: BytesMut::from(&vec![index as u8; *size][..]) });
+        let groups: [&[usize]; 4] = [&[1200, 1200, 1200, 700], &[700, 50], &[1200], &[10; 64]];
+        let mut expected = Vec::new();
+        for sizes in groups {
+            let first = expected.len();
+            expected.extend(sizes.iter().zip(first..).map(|(size, index)| vec![index as u8; *size]));
+            sender.send(&Transmit { route, payload: BytesMut::from(&expected[first..].concat()[..]), segment: sizes[0] });
         }
-        sender.flush();
-        assert!(sender.counts.sends < sizes.len() as u64, "they went in groups");
+        assert!(sender.counts.sends < expected.len() as u64, "they went in groups");
         let mut got = Vec::new();
-        while got.len() < sizes.len() {
+        while got.len() < expected.len() {
             got.extend(wait(&mut receiver));
         }
-        let expected: Vec<_> = sizes.iter().enumerate().map(|(index, size)| vec![index as u8; *size]).collect();
         assert_eq!(got.into_iter().map(|(_, data)| data).collect::<Vec<_>>(), expected);
     }
 }

@@ -7,6 +7,7 @@ mod addresses;
 mod commands;
 mod control;
 mod event;
+mod fanout;
 mod outbox;
 mod publish;
 mod reports;
@@ -21,6 +22,7 @@ use minamo_media::TrackId;
 
 use self::addresses::Addresses;
 pub use self::event::{ShardEvent, TapInput};
+use self::fanout::Fanout;
 use self::outbox::Outbox;
 pub use self::stats::Stats;
 pub use self::transport::PeerTransport;
@@ -62,6 +64,7 @@ pub struct Shard<T: PeerTransport> {
     subscribers: HashMap<TrackId, Vec<PeerId>>,
     addresses: Addresses,
     timers: BTreeSet<(Instant, PeerId)>,
+    fanout: Fanout,
     outbox: Outbox,
     stats: Stats,
     /// What the transports of peers that are gone had counted.
@@ -82,6 +85,7 @@ impl<T: PeerTransport> Shard<T> {
             subscribers: HashMap::new(),
             addresses: Addresses::default(),
             timers: BTreeSet::new(),
+            fanout: Fanout::default(),
             outbox: Outbox::new(config.tap_packets_max),
             stats: Stats::default(),
             departed: TransportCounters::default(),
@@ -110,6 +114,7 @@ impl<T: PeerTransport> Shard<T> {
 
     /// Time has come: feedback, reports, retries.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.fanout.handle_timeout(now);
         while let Some((due, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
             self.timers.remove(&(due, id));
             let Some(peer) = self.peers.get_mut(&id) else { continue };
@@ -127,13 +132,20 @@ impl<T: PeerTransport> Shard<T> {
     /// When to call [`Self::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(due, _)| *due)
+        let timer = self.timers.first().map(|(due, _)| *due);
+        [timer, self.fanout.poll_timeout()].into_iter().flatten().min()
     }
 
-    /// The next datagram to send; those of one peer come one after another, so that a shell can batch them.
+    /// The next datagrams to send: those of one peer come together.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let transmit = self.outbox.transmit(&mut self.peers)?;
-        self.stats.datagrams_out += 1;
+        let transmit = loop {
+            match self.outbox.transmit(&mut self.peers) {
+                Some(transmit) => break transmit,
+                None if self.fan_out() => {}
+                None => return None,
+            }
+        };
+        self.stats.datagrams_out += transmit.count() as u64;
         self.stats.bytes_out += transmit.payload.len() as u64;
         Some(transmit)
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use minamo_media::{Kind, TrackId};
 
 use super::{OUR_SSRC, PeerTransport, Shard};
+use crate::downlink::Downlink;
 use crate::model::PeerId;
 use crate::peer::{Peer, REPORT_INTERVAL};
 use crate::rtcp;
@@ -68,7 +69,10 @@ impl<T: PeerTransport> Shard<T> {
         let (Some(entry), Some(subscribers)) = (self.tracks.get(&track), self.subscribers.get(&track)) else { return };
         for id in subscribers {
             let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.connected) else { continue };
-            send_sender_report(now, peer, entry, &mut self.scratch);
+            let Peer { downlinks, transport, .. } = &mut *peer;
+            if let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.spec.track == track) {
+                send_sender_report(now, transport, downlink, entry, &mut self.scratch);
+            }
             self.outbox.list(peer);
         }
     }
@@ -96,12 +100,17 @@ impl<T: PeerTransport> Shard<T> {
 }
 
 /// One track's sender report to one subscriber, if it is already sent to it and has a clock.
-pub(super) fn send_sender_report<T: PeerTransport>(now: Instant, peer: &mut Peer<T>, track: &Track, scratch: &mut Vec<u8>) {
+pub(super) fn send_sender_report<T: PeerTransport>(
+    now: Instant,
+    transport: &mut T,
+    downlink: &mut Downlink,
+    track: &Track,
+    scratch: &mut Vec<u8>,
+) {
     let Some(clock) = track.clock() else { return };
-    let Some(downlink) = peer.downlink(track.spec.track) else { return };
     let Some(info) = downlink.sender_report(now, clock, track.spec.payload.codec.clock_rate()) else { return };
     scratch.clear();
     rtcp::sender_report(scratch, &info);
     rtcp::sdes(scratch, &[info.ssrc], CNAME);
-    peer.transport.send_rtcp(scratch);
+    transport.send_rtcp(scratch);
 }

@@ -9,13 +9,14 @@ mod identity;
 mod record;
 mod routes;
 mod sctp;
+mod seal;
 mod srtp;
 mod stun;
 #[cfg(test)]
 mod tests;
+mod transmit;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -27,25 +28,9 @@ pub use self::identity::Identity;
 use self::routes::{CONSENT, Routes};
 use self::sctp::Sctp;
 use self::srtp::{OpenError, Srtp};
+use self::transmit::Transmits;
+pub use self::transmit::{Route, Transmit};
 use crate::model::{CloseReason, Fingerprint, IceCredentials};
-
-/// The way to a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Route {
-    /// The peer's address.
-    pub remote: SocketAddr,
-    /// The address of ours that the peer sent to, where the socket knows it: a socket bound to a wildcard must answer from there.
-    pub local: Option<IpAddr>,
-}
-
-/// A datagram to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Where to.
-    pub route: Route,
-    /// The datagram.
-    pub payload: BytesMut,
-}
 
 /// What a peer's datagrams amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +53,7 @@ pub enum TransportError {
     Identity(String),
 }
 
-/// Datagrams and inputs that wait to be polled. Beyond that new ones are dropped and counted.
+/// Inputs that wait to be polled. Beyond that new ones are dropped and counted.
 const MAX_QUEUE: usize = 1024;
 
 /// One peer's transport.
@@ -87,7 +72,7 @@ pub struct Transport {
     shown: Option<Fingerprint>,
     expected: Option<Fingerprint>,
     inputs: VecDeque<Input>,
-    transmits: VecDeque<Transmit>,
+    transmits: Transmits,
     counters: TransportCounters,
 }
 
@@ -115,7 +100,7 @@ impl Transport {
             shown: None,
             expected: None,
             inputs: VecDeque::new(),
-            transmits: VecDeque::new(),
+            transmits: Transmits::default(),
             counters: TransportCounters::default(),
         }
     }
@@ -144,19 +129,17 @@ impl Transport {
     ///
     /// A packet with a sequence number that was sent before must be the same bytes again: AES-GCM loses its secrecy otherwise.
     pub fn send_rtp(&mut self, packet: &[u8]) {
-        let sealed = self.sealer().and_then(|srtp| srtp.seal_rtp(packet));
-        self.send_sealed(sealed);
+        self.send_sealed(packet, Srtp::rtp_overhead, Srtp::seal_rtp);
     }
 
     /// Seals a plain RTCP compound packet toward the peer. Counted and dropped before Connected.
     pub fn send_rtcp(&mut self, packet: &[u8]) {
-        let sealed = self.sealer().and_then(|srtp| srtp.seal_rtcp(packet));
-        self.send_sealed(sealed);
+        self.send_sealed(packet, Srtp::rtcp_overhead, Srtp::seal_rtcp);
     }
 
     /// The next datagram to send. Poll until `None` after each call that takes the time or a packet.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        self.transmits.pop()
     }
 
     /// When to call [`Self::handle_timeout`]. `None` after the end.
@@ -236,7 +219,7 @@ impl Transport {
         self.routes.checked(now, route, check.use_candidate);
         self.counters.stun_answered += 1;
         if let Some(payload) = answer {
-            self.transmit(Transmit { route, payload });
+            self.transmit(route, payload);
         }
     }
 
@@ -315,30 +298,29 @@ impl Transport {
         }
     }
 
-    fn sealer(&mut self) -> Option<&mut Srtp> {
-        self.srtp.as_deref_mut().filter(|_| self.stage == Stage::Connected)
-    }
-
-    fn send_sealed(&mut self, sealed: Option<BytesMut>) {
-        match (sealed, self.routes.current()) {
-            (Some(payload), Some(route)) => self.transmit(Transmit { route, payload }),
-            _ => self.counters.unsendable += 1,
+    fn send_sealed(&mut self, packet: &[u8], overhead: fn(&Srtp) -> usize, seal: fn(&mut Srtp, &[u8], &mut BytesMut) -> bool) {
+        let srtp = self.srtp.as_deref_mut().filter(|_| self.stage == Stage::Connected);
+        let (Some(srtp), Some(route)) = (srtp, self.routes.current()) else {
+            self.counters.unsendable += 1;
+            return;
+        };
+        let length = packet.len() + overhead(srtp);
+        match self.transmits.append(route, length, |out| seal(srtp, packet, out)) {
+            Some(true) => {}
+            Some(false) => self.counters.unsendable += 1,
+            None => self.counters.overflow += 1,
         }
     }
 
     fn queue(&mut self, datagrams: Vec<BytesMut>) {
         let Some(route) = self.routes.current() else { return };
         for payload in datagrams {
-            self.transmit(Transmit { route, payload });
+            self.transmit(route, payload);
         }
     }
 
-    fn transmit(&mut self, transmit: Transmit) {
-        if self.transmits.len() < MAX_QUEUE {
-            self.transmits.push_back(transmit);
-        } else {
-            self.counters.overflow += 1;
-        }
+    fn transmit(&mut self, route: Route, payload: BytesMut) {
+        self.counters.overflow += u64::from(!self.transmits.push(route, payload));
     }
 
     fn input(&mut self, input: Input) {

@@ -1,4 +1,5 @@
-//! SRTP and SRTCP (RFC 3711, RFC 7714) over `rtc-srtp`, with what it leaves open: a bound on SSRCs and no allocation for headers.
+//! SRTP and SRTCP (RFC 3711, RFC 7714) over `rtc-srtp`, with what it leaves open: a bound on SSRCs, no allocation for headers, and
+//! none for the packets that are sent most.
 
 use bytes::{Bytes, BytesMut};
 use rtc_crypto::RTCCrypto;
@@ -8,6 +9,8 @@ use rtc_srtp::config::SessionKeys;
 use rtc_srtp::context::Context;
 use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use rtc_srtp::protection_profile::ProtectionProfile;
+
+use super::seal::Sealer;
 
 /// SSRCs that one peer may use in each of RTP and RTCP. Packets of further ones are dropped and counted.
 const MAX_SOURCES: usize = 256;
@@ -37,6 +40,9 @@ pub(super) enum OpenError {
 
 /// Both directions of a keyed session.
 pub(super) struct Srtp {
+    /// Seals RTP where the profile is AES-128-GCM.
+    sealer: Option<Sealer>,
+    /// Seals everything else.
     seal: Context,
     open: Context,
     probation: Context,
@@ -53,16 +59,33 @@ impl Srtp {
         let seal = Context::new(&keys.local_master_key, &keys.local_master_salt, profile, None, None, crypto)?;
         let (open, probation) = (opener(&keys, profile, crypto)?, opener(&keys, profile, crypto)?);
         let (rtp_sources, rtcp_sources, header) = (Vec::new(), Vec::new(), blank_header());
-        Ok(Self { seal, open, probation, forgeries: 0, keys, profile, rtp_sources, rtcp_sources, header })
+        let sealer = sealer(&keys, profile, crypto)?;
+        Ok(Self { sealer, seal, open, probation, forgeries: 0, keys, profile, rtp_sources, rtcp_sources, header })
     }
 
-    pub(super) fn seal_rtp(&mut self, packet: &[u8]) -> Option<BytesMut> {
-        outline(&mut self.header, packet)?;
-        self.seal.encrypt_rtp_with_header(packet, &self.header).ok()
+    /// Appends the sealed packet to `out`. False, and nothing is appended, when it cannot be sealed.
+    pub(super) fn seal_rtp(&mut self, packet: &[u8], out: &mut BytesMut) -> bool {
+        let Some(length) = outline(&mut self.header, packet) else { return false };
+        if let Some(sealer) = &mut self.sealer {
+            return sealer.seal(packet, length, out);
+        }
+        let sealed = self.seal.encrypt_rtp_with_header(packet, &self.header);
+        sealed.map(|sealed| out.extend_from_slice(&sealed)).is_ok()
     }
 
-    pub(super) fn seal_rtcp(&mut self, packet: &[u8]) -> Option<BytesMut> {
-        self.seal.encrypt_rtcp(packet).ok()
+    /// What a sealed RTP packet is longer.
+    pub(super) fn rtp_overhead(&self) -> usize {
+        self.profile.rtp_auth_tag_len() + self.profile.aead_auth_tag_len()
+    }
+
+    /// What a sealed RTCP packet is longer: tag and index.
+    pub(super) fn rtcp_overhead(&self) -> usize {
+        self.profile.rtcp_auth_tag_len() + self.profile.aead_auth_tag_len() + 4
+    }
+
+    /// Like [`Self::seal_rtp`], for RTCP.
+    pub(super) fn seal_rtcp(&mut self, packet: &[u8], out: &mut BytesMut) -> bool {
+        self.seal.encrypt_rtcp(packet).map(|sealed| out.extend_from_slice(&sealed)).is_ok()
     }
 
     pub(super) fn open_rtp(&mut self, packet: &[u8], crypto: &dyn RTCCrypto) -> Result<BytesMut, OpenError> {
@@ -112,6 +135,16 @@ fn opener(keys: &SessionKeys, profile: ProtectionProfile, crypto: &dyn RTCCrypto
     Context::new(&keys.remote_master_key, &keys.remote_master_salt, profile, Some(rtp), Some(rtcp), crypto)
 }
 
+fn sealer(keys: &SessionKeys, profile: ProtectionProfile, crypto: &dyn RTCCrypto) -> Result<Option<Sealer>, Error> {
+    let (key, salt) = (keys.local_master_key.first_chunk(), keys.local_master_salt.first_chunk());
+    match (profile, key, salt) {
+        (ProtectionProfile::AeadAes128Gcm, Some(key), Some(salt)) => {
+            Sealer::new(key, salt, crypto).map(Some).map_err(|error| Error::Crypto(error.to_string()))
+        }
+        _ => Ok(None),
+    }
+}
+
 fn verdict(error: &Error) -> OpenError {
     match error {
         Error::SrtpSsrcDuplicated(..) | Error::SrtcpSsrcDuplicated(..) | Error::ErrDuplicated => OpenError::Replayed,
@@ -127,8 +160,8 @@ fn blank_header() -> Header {
 }
 
 /// Fills in what SRTP needs of a header: its exact length on the wire, the SSRC and the sequence number. Extensions are opaque here, so
-/// that no odd padding changes the length, and nothing is allocated.
-fn outline(header: &mut Header, packet: &[u8]) -> Option<()> {
+/// that no odd padding changes the length, and nothing is allocated. Returns the header's length.
+fn outline(header: &mut Header, packet: &[u8]) -> Option<usize> {
     let fixed = packet.get(..12)?;
     if fixed[0] >> 6 != 2 {
         return None;
@@ -145,5 +178,5 @@ fn outline(header: &mut Header, packet: &[u8]) -> Option<()> {
         header.extensions.first_mut()?.payload = Bytes::from_static(&ZEROS[..size]);
         length += 4 + size;
     }
-    (packet.len() >= length).then_some(())
+    (packet.len() >= length).then_some(length)
 }

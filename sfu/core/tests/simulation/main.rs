@@ -3,6 +3,7 @@
 //! A run is decided by its seed. A seed that ever broke something stays in its test's list.
 
 mod control;
+mod fanout;
 mod key_frames;
 mod lifecycle;
 mod link;

@@ -50,7 +50,7 @@ impl NullTransport {
 
     fn send(&mut self, packet: &[u8]) {
         if let Some(route) = self.route {
-            self.transmits.push_back(Transmit { route, payload: BytesMut::from(packet) });
+            self.transmits.push_back(Transmit::single(route, BytesMut::from(packet)));
         }
     }
 }

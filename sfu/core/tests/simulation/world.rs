@@ -144,6 +144,8 @@ impl World {
             }
             self.land(&flight);
         }
+        // What arrives together is drained together, as the media thread does.
+        self.drain();
         if self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
             self.shard.handle_timeout(self.now);
             if self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
@@ -184,7 +186,7 @@ impl World {
 
     fn land(&mut self, flight: &Flight) {
         if flight.to_server {
-            self.deliver(flight.peer, &flight.data);
+            self.shard.handle_datagram(self.now, route(flight.peer), BytesMut::from(&flight.data[..]));
         } else if flight.peer == PUBLISHER {
             for data in self.publisher.receive(self.now, &flight.data) {
                 self.fly(true, PUBLISHER, &data);
@@ -199,10 +201,12 @@ impl World {
     fn drain(&mut self) {
         let mut transmits = 0;
         while let Some(transmit) = self.shard.poll_transmit() {
-            transmits += 1;
             let peer = PeerId(u64::from(transmit.route.remote.port()) - 1000);
-            (self.now - self.start, peer, &transmit.payload[..]).hash(&mut self.digest);
-            self.fly(false, peer, &transmit.payload);
+            for datagram in transmit.datagrams() {
+                transmits += 1;
+                (self.now - self.start, peer, datagram).hash(&mut self.digest);
+                self.fly(false, peer, datagram);
+            }
         }
         if transmits > TRANSMITS_MAX {
             self.violations.push(format!("a storm of {transmits} datagrams"));

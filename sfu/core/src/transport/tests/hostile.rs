@@ -157,7 +157,7 @@ proptest! {
                 link.inject(&datagram);
             }
             while let Some(transmit) = link.server.poll_transmit() {
-                link.client.receive(now, &transmit.payload);
+                transmit.datagrams().for_each(|datagram| link.client.receive(now, datagram));
             }
             link.now += Duration::from_millis(50);
         }

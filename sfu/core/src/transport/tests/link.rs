@@ -119,8 +119,8 @@ impl Link {
             }
         }
         while let Some(transmit) = self.server.poll_transmit() {
-            if (self.to_client)(&transmit.payload) {
-                self.wire.push((now + DELAY, false, transmit.payload));
+            for datagram in transmit.datagrams().filter(|datagram| (self.to_client)(datagram)) {
+                self.wire.push((now + DELAY, false, BytesMut::from(datagram)));
             }
         }
         self.take_inputs();

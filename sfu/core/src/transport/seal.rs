@@ -1,0 +1,162 @@
+//! SRTP sealing by AES-128-GCM (RFC 7714) at the place where the datagram leaves from. `rtc-srtp` does the same into an allocation of
+//! its own, for each packet to each subscriber; everything else about SRTP stays with it.
+
+use bytes::BytesMut;
+use rtc_crypto::{AeadAlgorithm, AeadCipher, BlockCipherAlgorithm, CryptoError, RTCCrypto};
+
+/// What a sealed packet is longer.
+pub(super) const TAG: usize = 16;
+/// Packets under one key (RFC 3711 §9.2).
+const INDEX_MAX: u64 = 1 << 48;
+
+/// Labels of the key derivation (RFC 3711 §4.3.2).
+const LABEL_KEY: u8 = 0;
+const LABEL_SALT: u8 = 2;
+
+/// The sending side of a session's SRTP. Remembers an index for every SSRC that it has sealed: as many as we have ever sent the peer.
+pub(super) struct Sealer {
+    cipher: Box<dyn AeadCipher>,
+    salt: [u8; 12],
+    sources: Vec<Source>,
+    /// Where in `sources` the last packet's is: packets come in bursts of one.
+    latest: usize,
+}
+
+/// An SSRC and its highest packet index: rollover counter and sequence number (RFC 3711 §3.3.1).
+struct Source {
+    ssrc: u32,
+    index: u64,
+}
+
+impl Sealer {
+    pub(super) fn new(master_key: &[u8; 16], master_salt: &[u8; 12], crypto: &dyn RTCCrypto) -> Result<Self, CryptoError> {
+        let key = derive(LABEL_KEY, master_key, master_salt, crypto)?;
+        let [salt @ .., _, _, _, _] = derive(LABEL_SALT, master_key, master_salt, crypto)?;
+        let cipher = crypto.new_aead(AeadAlgorithm::Aes128Gcm, &key)?;
+        Ok(Self { cipher, salt, sources: Vec::new(), latest: 0 })
+    }
+
+    /// Appends the sealed packet to `out`. `header` is the length of the packet's RTP header. False, and nothing is appended, when the
+    /// packet is from before the stream's beginning or beyond its last index.
+    pub(super) fn seal(&mut self, packet: &[u8], header: usize, out: &mut BytesMut) -> bool {
+        let (Some(&[a, b]), Some(&ssrc)) =
+            (packet.get(2..4).and_then(<[u8]>::first_chunk), packet.get(8..12).and_then(<[u8]>::first_chunk))
+        else {
+            return false;
+        };
+        let Some(index) = self.index(u32::from_be_bytes(ssrc), u16::from_be_bytes([a, b])) else { return false };
+        let nonce = self.nonce(ssrc, index);
+        let start = out.len();
+        out.extend_from_slice(packet);
+        let (aad, plain) = out[start..].split_at_mut(header.min(packet.len()));
+        let mut tag = [0; TAG];
+        if self.cipher.seal_in_place(&nonce, aad, plain, &mut tag).is_err() {
+            out.truncate(start);
+            return false;
+        }
+        out.extend_from_slice(&tag);
+        true
+    }
+
+    /// The index nearest to the highest so far. The first packet begins the first cycle.
+    fn index(&mut self, ssrc: u32, sequence: u16) -> Option<u64> {
+        if self.sources.get(self.latest).is_none_or(|source| source.ssrc != ssrc) {
+            self.latest = self.sources.iter().position(|source| source.ssrc == ssrc).unwrap_or(self.sources.len());
+        }
+        let Some(source) = self.sources.get_mut(self.latest) else {
+            self.sources.push(Source { ssrc, index: u64::from(sequence) });
+            return Some(u64::from(sequence));
+        };
+        let step = sequence.wrapping_sub(source.index as u16) as i16;
+        let index = source.index.checked_add_signed(i64::from(step)).filter(|index| *index < INDEX_MAX)?;
+        source.index = source.index.max(index);
+        Some(index)
+    }
+
+    /// RFC 7714 §8.1.
+    fn nonce(&self, ssrc: [u8; 4], index: u64) -> [u8; 12] {
+        let mut nonce = [0; 12];
+        nonce[2..6].copy_from_slice(&ssrc);
+        nonce[6..].copy_from_slice(&index.to_be_bytes()[2..]);
+        for (byte, salt) in nonce.iter_mut().zip(self.salt) {
+            *byte ^= salt;
+        }
+        nonce
+    }
+}
+
+/// AES-CM key derivation at a rate of zero (RFC 3711 §4.3.3, RFC 7714 §11): one block is enough for a key and for a salt.
+fn derive(label: u8, key: &[u8; 16], salt: &[u8; 12], crypto: &dyn RTCCrypto) -> Result<[u8; 16], CryptoError> {
+    let mut block = [0; 16];
+    block[..12].copy_from_slice(salt);
+    block[7] ^= label;
+    crypto.block_encrypt(BlockCipherAlgorithm::Aes128, key, &mut block)?;
+    Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use rtc_crypto::RTCCryptoProvider;
+    use rtc_crypto::providers::AwsLcRsProvider;
+    use rtc_srtp::context::Context;
+    use rtc_srtp::protection_profile::ProtectionProfile;
+
+    use super::*;
+
+    const KEY: [u8; 16] = [7; 16];
+    const SALT: [u8; 12] = [9; 12];
+
+    fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
+        let mut packet = vec![0x90, 96];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend(77u32.to_be_bytes());
+        packet.extend(ssrc.to_be_bytes());
+        packet.extend([0xBE, 0xDE, 0, 1, 0x40, b'v', 0, 0]);
+        packet.extend([5; 100]);
+        packet
+    }
+
+    fn sealer() -> Sealer {
+        Sealer::new(&KEY, &SALT, AwsLcRsProvider::new().crypto()).unwrap()
+    }
+
+    fn context() -> Context {
+        let provider = AwsLcRsProvider::new();
+        Context::new(&KEY, &SALT, ProtectionProfile::AeadAes128Gcm, None, None, provider.crypto()).unwrap()
+    }
+
+    #[test]
+    fn it_seals_as_rtc_srtp_does_through_rollovers_and_late_packets() {
+        let (mut ours, mut theirs) = (sealer(), context());
+        let mut out = BytesMut::new();
+        for step in 0..30_000u64 {
+            // Two streams; every 50th packet is one of some before, as a resent one.
+            let index = 1000 + step * 7 - if step % 50 == 0 { 6 * step.min(100) } else { 0 };
+            let packet = packet(5 + (step % 2) as u32, index as u16);
+            out.clear();
+            assert!(ours.seal(&packet, 20, &mut out));
+            assert_eq!(out, theirs.encrypt_rtp(&packet).unwrap(), "packet {index}");
+        }
+    }
+
+    #[test]
+    fn it_appends() {
+        let (mut ours, mut out) = (sealer(), BytesMut::from(&b"before"[..]));
+        assert!(ours.seal(&packet(5, 1), 20, &mut out));
+        assert_eq!((&out[..6], out.len()), (&b"before"[..], 6 + 120 + TAG));
+        assert_eq!(out[6..26], packet(5, 1)[..20], "the header stays readable");
+        assert_ne!(out[26..126], packet(5, 1)[20..]);
+    }
+
+    #[test]
+    fn what_has_no_index_is_not_sealed() {
+        let (mut ours, mut out) = (sealer(), BytesMut::new());
+        assert!(!ours.seal(&[0x80; 11], 12, &mut out), "no header");
+        assert!(ours.seal(&packet(5, 3), 20, &mut out));
+        out.clear();
+        assert!(!ours.seal(&packet(5, 0xfff0), 20, &mut out), "from before the first packet");
+        ours.sources[0].index = INDEX_MAX - 1;
+        assert!(!ours.seal(&packet(5, 0), 20, &mut out), "another key is needed");
+        assert!(out.is_empty());
+    }
+}
