@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make run` and `make test` install what they need themselves.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check unit interop bench deny web setup-run setup-test clean
+.PHONY: help run test check unit interop network bench deny web setup-run setup-test clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,10 @@ unit: web ## units, simulation in virtual time, the tidy test, sdk-js
 interop: setup-test web ## real clients: Chromium with sora-js-sdk and hls.js, Python sora_sdk, ffprobe, our strict HLS client
 	cargo build --locked -p minamo -p minamo-tests --bins
 	tests/interop/run.sh
+
+network: setup-test web ## real Chromium over a bad link (root; not yet part of make test: see the file's head)
+	cargo build --locked -p minamo
+	cd tests/interop && node --test --test-concurrency=1 --test-force-exit --test-reporter=spec network.test.mjs
 
 bench: setup-run web ## share of a core per transmuxed channel; ns per forwarded packet beside the bare limit
 	@cargo build --release --locked -p minamo -p minamo-tests --bins

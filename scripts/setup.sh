@@ -26,6 +26,8 @@ if [ "$what" = test ]; then
     need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
     need unzip unzip
+    need ip iproute2
+    need nsenter util-linux
 fi
 if [ ${#missing[@]} -gt 0 ]; then
     say "installing ${missing[*]}"

@@ -1,41 +1,46 @@
-// Chromium with fake devices, and a page server for the unmodified SDK and hls.js.
+// Chromium with fake devices, and the page server for it.
 import { chromium } from 'playwright-core';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import http from 'node:http';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { servePages } from './pages.mjs';
 
 const FLAGS = [
   '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required', '--use-fake-ui-for-media-stream',
   '--use-fake-device-for-media-stream=fps=30', '--disable-features=WebRtcHideLocalIpsWithMdns',
 ];
-const here = import.meta.dirname;
-const FILES = {
-  '/': ['text/html', path.join(here, '../pages/test.html')],
-  '/test.js': ['text/javascript', path.join(here, '../pages/test.js')],
-  '/sora.js': ['text/javascript', path.join(here, '../node_modules/sora-js-sdk/dist/sora.js')],
-  '/hls.mjs': ['text/javascript', path.join(here, '../node_modules/hls.js/dist/hls.mjs')],
-};
 
-/** Chromium and the page server; `page()` opens a page with `window.sora` and `window.watch` helpers. */
-export async function launch(extraFlags = []) {
-  const server = http.createServer((request, response) => {
-    const file = FILES[request.url.split('?')[0]];
-    if (!file) return void response.writeHead(404).end();
-    response.writeHead(200, { 'content-type': file[0] }).end(readFileSync(file[1]));
+/** The page server in another network namespace: {port, close}. */
+async function pagesInside(netns) {
+  const child = spawn('nsenter', [`--net=${netns}`, '--', process.execPath, path.join(import.meta.dirname, 'pages.mjs')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const port = await new Promise((resolve, reject) => {
+    child.once('exit', () => reject(new Error('the page server ended')));
+    child.stdout.once('data', (data) => resolve(Number(data)));
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port, close: () => child.stdin.end() };
+}
+
+async function pagesHere() {
+  const server = await servePages();
+  return { port: server.address().port, close: () => server.close() };
+}
+
+/** Chromium and the page server, in the network namespace of the path `netns` if given; `page()` opens a page with its helpers. */
+export async function launch(extraFlags = [], { netns } = {}) {
+  const pages = netns ? await pagesInside(netns) : await pagesHere();
   const profile = mkdtempSync(path.join(tmpdir(), 'minamo-chromium-'));
+  const executablePath = netns ? path.join(import.meta.dirname, 'in-namespace.sh') : process.env.CHROMIUM ?? '/usr/bin/chromium';
   const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS.concat(extraFlags),
-    viewport: { width: 1280, height: 800 },
+    executablePath, headless: true, args: FLAGS.concat(extraFlags), viewport: { width: 1280, height: 800 },
+    env: netns ? { ...process.env, INTEROP_NETNS: netns } : process.env,
   });
   const logs = [];
   return {
     context,
     logs,
-    async page(url = `http://127.0.0.1:${server.address().port}/`) {
+    async page(url = `http://127.0.0.1:${pages.port}/`) {
       const page = await context.newPage();
       page.on('console', (message) => logs.push(message.text()));
       page.on('pageerror', (error) => logs.push(`pageerror ${error.message}`));
@@ -44,7 +49,7 @@ export async function launch(extraFlags = []) {
     },
     async close() {
       await context.close();
-      server.close();
+      pages.close();
       rmSync(profile, { recursive: true, force: true });
     },
   };

@@ -45,8 +45,9 @@ export async function until(what, ms, probe) {
 }
 
 export class Server {
-  constructor({ command = 'serve', port, env = {}, dataDir } = {}) {
+  constructor({ command = 'serve', host = '127.0.0.1', port, env = {}, dataDir } = {}) {
     this.command = command;
+    this.host = host;
     this.port = port;
     this.env = env;
     this.token = 'interop-token-0123456789abcdef';
@@ -63,14 +64,15 @@ export class Server {
   }
 
   get base() {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://${this.host}:${this.port}`;
   }
 
   async spawn() {
+    const { MINAMO_BIN: _, ...inherited } = process.env;
     const env = {
-      ...process.env,
-      MINAMO_HTTP__LISTEN: `127.0.0.1:${this.port}`,
-      MINAMO_RTC__LISTEN: `127.0.0.1:${this.port}`,
+      ...inherited,
+      MINAMO_HTTP__LISTEN: `${this.host}:${this.port}`,
+      MINAMO_RTC__LISTEN: `${this.host}:${this.port}`,
       MINAMO_API__TOKEN: this.token,
       MINAMO_DATA_DIR: this.dataDir,
       RUST_LOG: process.env.RUST_LOG ?? 'info',

@@ -60,6 +60,28 @@ window.join = async (name, url, channelId, role, options = {}, source = { kind: 
   return { connectionId: connection.connectionId, clientId: connection.clientId };
 };
 
+/** Without it the encoder changes the size with the bitrate, and each size is a discontinuity. */
+window.keepResolution = async (name) => {
+  for (const sender of peers.get(name).connection.pc.getSenders().filter((one) => one.track?.kind === 'video')) {
+    await sender.setParameters({ ...sender.getParameters(), degradationPreference: 'maintain-resolution' });
+  }
+};
+
+/** Freezes of a peer's received video from now on, as {ms} each, by the browser's own definition and count. */
+window.countFreezes = (name) => {
+  const peer = peers.get(name);
+  const inbound = async () => [...(await peer.connection.pc.getStats()).values()].find((report) => report.type === 'inbound-rtp' && report.kind === 'video');
+  clearInterval(peer.freezeTimer);
+  peer.freezes = [];
+  let last;
+  peer.freezeTimer = setInterval(async () => {
+    const now = await inbound();
+    const count = last ? now.freezeCount - last.freezeCount : 0;
+    if (count > 0) peer.freezes.push((now.totalFreezesDuration - last.totalFreezesDuration) * 1000 / count);
+    last = now;
+  }, 100);
+};
+
 window.leave = async (name) => { const peer = peers.get(name); await peer.connection.disconnect(); };
 
 window.state = async (name) => {
@@ -70,27 +92,40 @@ window.state = async (name) => {
   if (peer.connection.pc) for (const report of (await peer.connection.pc.getStats()).values()) {
     if (['outbound-rtp', 'inbound-rtp', 'candidate-pair', 'remote-inbound-rtp'].includes(report.type)) stats.push(report);
   }
-  return { notifies: peer.notifies, removed: peer.removed, disconnected: peer.disconnected, connectedFired: peer.connectedFired, decoded, stats };
+  return { notifies: peer.notifies, removed: peer.removed, freezes: peer.freezes, disconnected: peer.disconnected, connectedFired: peer.connectedFired, decoded, stats };
 };
+
+/** Keeps the time from each shown picture to the next (ms) and the last one's time in the media in `watch`. */
+function watchGaps(video, watch) {
+  let last;
+  const onFrame = (now, { mediaTime }) => {
+    if (last !== undefined) watch.gaps.push(now - last);
+    last = now;
+    watch.mediaTime = mediaTime;
+    video.requestVideoFrameCallback(onFrame);
+  };
+  video.requestVideoFrameCallback(onFrame);
+}
 
 /** Plays a playlist with hls.js at low latency, default settings otherwise. */
 window.play = (url) => {
   const video = Object.assign(document.createElement('video'), { muted: true, autoplay: true, playsInline: true });
   document.body.append(video);
   const hls = new Hls({ lowLatencyMode: true });
-  const watch = { hls, video, errors: [], ended: false, clock: [] };
+  const watch = { hls, video, errors: [], ended: false, gaps: [] };
   window.watching = watch;
   hls.on(Hls.Events.ERROR, (_, data) => watch.errors.push({ type: data.type, details: data.details, fatal: data.fatal, reason: data.reason ?? data.error?.message, at: video.currentTime }));
   video.addEventListener('ended', () => { watch.ended = true; });
+  watchGaps(video, watch);
   hls.loadSource(url);
   hls.attachMedia(video);
   video.play().catch(() => {});
 };
 
 window.watchState = () => {
-  const { hls, video, errors, ended } = window.watching;
+  const { hls, video, errors, ended, gaps } = window.watching;
   return {
-    currentTime: video.currentTime, readyState: video.readyState, errors, ended, latency: hls.latency, width: video.videoWidth, height: video.videoHeight,
+    currentTime: video.currentTime, readyState: video.readyState, errors, ended, gaps, latency: hls.latency, width: video.videoWidth, height: video.videoHeight,
     frames: video.getVideoPlaybackQuality().totalVideoFrames, dropped: video.getVideoPlaybackQuality().droppedVideoFrames,
     buffered: video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0,
   };
