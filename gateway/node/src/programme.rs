@@ -39,7 +39,7 @@ impl Surroundings {
 }
 
 /// From the last parts to ENDLIST: time for a player to see the one before the other.
-pub(crate) const LAST_LOOK: Duration = Duration::from_millis(600);
+pub(crate) const LAST_LOOK: Duration = Duration::from_millis(900);
 
 /// What a programme is in.
 enum Phase {

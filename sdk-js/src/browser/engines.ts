@@ -4,6 +4,8 @@ import type { Engine, EngineHandlers } from "../core/player.js";
 /** Repairs of the decoder within this time count as one trouble; one more than the limit, and the player starts afresh. */
 const REPAIR_WINDOW_MS = 30_000;
 const REPAIRS_MAX = 2;
+/** So little left of an ended programme, and nothing more coming, is its end. */
+const TAIL_S = 1.5;
 /** Native players tell no live edge; this far before the end of what can be sought is safe. */
 const NATIVE_EDGE_S = 2;
 
@@ -29,7 +31,17 @@ function openHls(video: HTMLVideoElement, playlistUrl: string, handlers: EngineH
   });
   const unlisten = listen(video, handlers);
   const repairs: number[] = [];
+  let end: number | null = null;
+  // hls.js leaves out a part that it first sees together with ENDLIST, and then waits for it for ever.
+  const endIfPlayedOut = () => {
+    if (end !== null && video.readyState < video.HAVE_FUTURE_DATA && end - video.currentTime < TAIL_S) handlers.ended();
+  };
+  hls.on(Hls.Events.LEVEL_UPDATED, (_event, { details }) => {
+    end = details.live ? null : details.edge;
+    endIfPlayedOut();
+  });
   hls.on(Hls.Events.ERROR, (_event, error) => {
+    if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) endIfPlayedOut();
     if (!error.fatal) return;
     if (error.response?.code === 404) handlers.gone();
     else if (error.type === Hls.ErrorTypes.MEDIA_ERROR && mayRepair(repairs)) hls.recoverMediaError();
