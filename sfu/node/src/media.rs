@@ -119,6 +119,8 @@ impl MediaThread {
         let due = now >= self.publish_at;
         if due {
             self.engine.shard.sum_transports();
+            // Should the system ever keep a datagram without saying so, it lies no longer than this.
+            self.readable = true;
         }
         let stats = self.engine.shard.stats();
         // Never wait for a reader.

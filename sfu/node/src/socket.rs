@@ -61,7 +61,7 @@ impl MediaSocket {
         &mut self.wire.socket
     }
 
-    /// One `recvmmsg`: each datagram goes to `each`. False when nothing more is there.
+    /// One `recvmmsg`: each datagram goes to `each`. False when nothing more is there; a datagram that comes later wakes the poll.
     pub(crate) fn receive(&mut self, mut each: impl FnMut(&mut Self, Instant, Route, BytesMut)) -> bool {
         let mut buffers: Vec<IoSliceMut<'_>> = self.receive.chunks_exact_mut(RECEIVE_BUFFER).map(IoSliceMut::new).collect();
         let count = match self.wire.state.recv(UdpSockRef::from(&self.wire.socket), &mut buffers, &mut self.metas) {
@@ -90,7 +90,7 @@ impl MediaSocket {
                 each(self, now, route, datagram);
             }
         }
-        true
+        count == self.metas.len()
     }
 
     /// Sends, by one segmented send where that works. A full kernel buffer drops: late media is worth nothing, and what is worth
