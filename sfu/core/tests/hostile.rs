@@ -48,7 +48,7 @@ impl World {
         let payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None };
         let (extensions, track) = (Extensions::default(), TrackId(1));
         let ssrc = Some(CLIENT_SSRC);
-        let uplink = Uplink { track, mid: "0".into(), payload, extensions, ssrc, rtx_ssrc: None, tap: None };
+        let uplink = Uplink { track, mid: "0".into(), payload, extensions, ssrc, rtx_ssrc: None, rids: Vec::new(), tap: None };
         let fingerprint = world.client.fingerprint;
         world.shard.handle_command(now, Command::AddPeer { peer: PEER, ice });
         world.shard.handle_command(now, Command::SetRemote { peer: PEER, fingerprint });

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use minamo_media::{ChannelId, Codec, ConnectionId, TapEvent, TapSink, TrackId, Upstream};
 use minamo_sfu::{Overloaded, Sfu, SfuConfig, StartError};
 use minamo_sfu_core::model::{
-    CloseReason, Command, Downlink, Extensions, Fingerprint, IceCredentials, Payload, PeerEvent, PeerId, Uplink,
+    CloseReason, Command, Downlink, Extensions, Fingerprint, IceCredentials, LayerWish, Payload, PeerEvent, PeerId, Uplink,
 };
 
 use self::client::{CLIENT_SSRC, Client, PT, Profiles, SERVER_SSRC};
@@ -112,14 +112,22 @@ fn publish(sfu: &Sfu, peer: PeerId, track: TrackId) {
         extensions: Extensions::default(),
         ssrc: Some(CLIENT_SSRC),
         rtx_ssrc: None,
+        rids: Vec::new(),
         tap,
     };
     sfu.command(Command::AddUplink(peer, uplink)).unwrap();
 }
 
 fn subscribe(sfu: &Sfu, peer: PeerId, track: TrackId) {
-    let downlink =
-        Downlink { track, mid: "0".into(), payload: OPUS, extensions: Extensions::default(), ssrc: SERVER_SSRC, rtx_ssrc: None };
+    let downlink = Downlink {
+        track,
+        mid: "0".into(),
+        payload: OPUS,
+        extensions: Extensions::default(),
+        ssrc: SERVER_SSRC,
+        rtx_ssrc: None,
+        layer: LayerWish::Best,
+    };
     sfu.command(Command::AddDownlink(peer, downlink)).unwrap();
 }
 

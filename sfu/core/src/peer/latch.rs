@@ -141,6 +141,7 @@ mod tests {
             extensions: Extensions { mid: Some(4), ..Extensions::default() },
             ssrc,
             rtx_ssrc: ssrc.map(|ssrc| ssrc + 1),
+            rids: Vec::new(),
             tap: None,
         }
     }

@@ -28,6 +28,12 @@ impl<T: PeerTransport> Shard<T> {
             Command::RemovePeer { peer, clean } => self.remove_peer(now, peer, clean),
             Command::RequestKeyFrame(track) => self.wish_key_frame(now, track),
             Command::RequestBitrate(track, bits_per_second) => self.wish_bitrate(now, track, bits_per_second),
+            Command::SetLayer(..)
+            | Command::RestartIce { .. }
+            | Command::OpenChannel(..)
+            | Command::SendData(..)
+            | Command::CloseChannels(_)
+            | Command::Report(_) => self.stats.dropped_commands += 1,
         }
     }
 

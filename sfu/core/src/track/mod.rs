@@ -270,6 +270,7 @@ mod tests {
             extensions: Extensions::default(),
             ssrc: None,
             rtx_ssrc: None,
+            rids: Vec::new(),
             tap: None,
         };
         Track::new(PeerId(1), spec)

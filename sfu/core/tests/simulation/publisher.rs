@@ -20,6 +20,7 @@ const EXTENSIONS: Extensions = Extensions {
     abs_send_time: None,
     audio_level: None,
     video_orientation: None,
+    dependency_descriptor: None,
 };
 const FRAME: Duration = Duration::from_micros(33_333);
 
@@ -126,6 +127,7 @@ impl Publisher {
             extensions: EXTENSIONS,
             ssrc,
             rtx_ssrc,
+            rids: Vec::new(),
             tap: tap.map(|(channel, connection)| (channel.into(), connection.into())),
         };
         let rtx = self.habits.rtx;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use minamo_media::Codec;
 use minamo_media::rtp::{Packet, SequenceExtender};
-use minamo_sfu_core::model::{Downlink, Extensions, Payload};
+use minamo_sfu_core::model::{Downlink, Extensions, LayerWish, Payload};
 use minamo_sfu_core::rtcp;
 
 use crate::publisher::{AUDIO, Sent, VIDEO};
@@ -68,6 +68,7 @@ impl Subscriber {
             extensions,
             ssrc: self.ssrc(at),
             rtx_ssrc,
+            layer: LayerWish::Best,
         };
         let video = Payload { codec: Codec::H264, pt: 120, rtx_pt: self.rtx.then_some(121) };
         let audio = Payload { codec: Codec::Opus, pt: 109, rtx_pt: None };

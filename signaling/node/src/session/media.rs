@@ -60,8 +60,12 @@ impl Media {
                     CloseReason::DtlsFailed => "DTLS-FAILED",
                     CloseReason::DtlsClosed => "DTLS-CLOSED",
                     CloseReason::Refused => "SERVER-OVERLOADED",
+                    CloseReason::DataOverflow => "TOO-SLOW",
+                    CloseReason::Internal => "INTERNAL-ERROR",
                 }))
             }
+            // Not about the transport.
+            _ => Ok(false),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One m-section together with what it stands for in the SFU.
 
 use minamo_media::{ChannelId, Codec, ConnectionId, TrackId};
-use minamo_sfu_core::model::{Downlink, Extensions, Payload, Uplink};
+use minamo_sfu_core::model::{Downlink, Extensions, LayerWish, Payload, Uplink};
 use minamo_signaling_proto::sdp::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
 use minamo_signaling_proto::sdp::{AnswerSection, Body, Format, MediaKind, Section};
 
@@ -59,6 +59,7 @@ impl Slot {
             extensions: extensions(answer),
             ssrc: answer.ssrc,
             rtx_ssrc: answer.rtx_ssrc.filter(|_| payload.rtx_pt.is_some()),
+            rids: Vec::new(),
             tap: tap.filter(|_| matches!(payload.codec, Codec::Opus | Codec::H264)).cloned(),
         })
     }
@@ -74,6 +75,7 @@ impl Slot {
             extensions: extensions(answer),
             ssrc: downlink.ssrc,
             rtx_ssrc: downlink.rtx_ssrc.filter(|_| payload.rtx_pt.is_some()),
+            layer: LayerWish::Best,
         })
     }
 }
@@ -93,5 +95,6 @@ fn extensions(answer: &AnswerSection) -> Extensions {
         abs_send_time: agreed(ABS_SEND_TIME),
         audio_level: agreed(AUDIO_LEVEL),
         video_orientation: agreed(VIDEO_ORIENTATION),
+        dependency_descriptor: None,
     }
 }

@@ -24,6 +24,7 @@ fn a_publisher_is_told_to_the_sfu_and_published_once_media_is_up() {
         extensions: Extensions { audio_level: Some(1), ..common },
         ssrc: Some(1000),
         rtx_ssrc: None,
+        rids: Vec::new(),
         tap: both.clone(),
     };
     let video = Uplink {
@@ -33,6 +34,7 @@ fn a_publisher_is_told_to_the_sfu_and_published_once_media_is_up() {
         extensions: Extensions { video_orientation: Some(5), ..common },
         ssrc: Some(1002),
         rtx_ssrc: Some(1003),
+        rids: Vec::new(),
         tap: both,
     };
     let fingerprint = Fingerprint(answering::FINGERPRINT);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use http::StatusCode;
 use minamo_media::{ChannelId, Codec, ConnectionId, TrackId, TrackInfo};
-use minamo_sfu_core::model::{self, Extensions, IceCredentials, Payload};
+use minamo_sfu_core::model::{self, Extensions, IceCredentials, LayerWish, Payload};
 use minamo_signaling_proto::sdp::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
 use minamo_signaling_proto::sdp::{self, ClientOffer, Format, MediaKind, OfferedSection, Reply, ServerAnswer};
 
@@ -145,6 +145,7 @@ impl Answering {
             extensions: extensions(&offered.uplink_extensions()),
             ssrc: offered.common.ssrc,
             rtx_ssrc: offered.common.rtx_ssrc.filter(|_| payload.rtx_pt.is_some()),
+            rids: Vec::new(),
             tap: tap.filter(|_| tapped).cloned(),
         });
         let info = TrackInfo { track, publisher: publisher.clone(), codec: payload.codec };
@@ -166,6 +167,7 @@ impl Answering {
             extensions: extensions(&offered.downlink_extensions()),
             ssrc,
             rtx_ssrc,
+            layer: LayerWish::Best,
         });
         let (stream_id, track_id) = (of.publisher.to_string(), self.names.track_id());
         *reply = Reply::Downlink(sdp::Downlink { format, stream_id, track_id, ssrc, rtx_ssrc });
@@ -214,5 +216,6 @@ fn extensions(agreed: &[(u8, Extension)]) -> Extensions {
         abs_send_time: id_of(ABS_SEND_TIME),
         audio_level: id_of(AUDIO_LEVEL),
         video_orientation: id_of(VIDEO_ORIENTATION),
+        dependency_descriptor: None,
     }
 }

@@ -2,7 +2,17 @@
 //!
 //! Signaling makes these out of SDP; the SFU never sees SDP.
 
+mod data;
+mod layer;
+mod report;
+
+use std::sync::Arc;
+
 use minamo_media::{ChannelId, Codec, ConnectionId, TrackId};
+
+pub use self::data::{DataChannelSpec, DataMessage, Reliability};
+pub use self::layer::{Layer, LayerCause, LayerWish};
+pub use self::report::{DownlinkReport, PathKind, PeerReport, UplinkReport};
 
 /// One remote endpoint of the SFU. Unique in the process, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +48,8 @@ pub struct Extensions {
     pub audio_level: Option<u8>,
     /// `urn:3gpp:video-orientation`
     pub video_orientation: Option<u8>,
+    /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`
+    pub dependency_descriptor: Option<u8>,
 }
 
 /// Payload types of one codec in one m-section.
@@ -66,9 +78,14 @@ pub struct Uplink {
     pub ssrc: Option<u32>,
     /// From `a=ssrc-group:FID` of the answer, where it was there.
     pub rtx_ssrc: Option<u32>,
+    /// The `a=rid`s of a simulcast publisher, lowest layer first, at most [`LAYERS_MAX`]; empty without simulcast.
+    pub rids: Vec<String>,
     /// `Some` when the track's access units go to the tap, under these names.
     pub tap: Option<(ChannelId, ConnectionId)>,
 }
+
+/// Simulcast layers of one track.
+pub const LAYERS_MAX: usize = 4;
 
 /// A track that we send to a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +102,8 @@ pub struct Downlink {
     pub ssrc: u32,
     /// Our SSRC for retransmissions.
     pub rtx_ssrc: Option<u32>,
+    /// Which layer to begin with.
+    pub layer: LayerWish,
 }
 
 /// What signaling tells the SFU. Unknown peers and tracks are ignored: the peer may have gone meanwhile.
@@ -112,6 +131,23 @@ pub enum Command {
     AddDownlink(PeerId, Downlink),
     /// Stop sending this track to the peer.
     RemoveDownlink(PeerId, TrackId),
+    /// Send another layer of this track to the peer.
+    SetLayer(PeerId, TrackId, LayerWish),
+    /// ICE restart (RFC 8445 §2.4): the peer will check with these credentials of ours; the ones before stay good until it does.
+    RestartIce {
+        /// The peer.
+        peer: PeerId,
+        /// Our new credentials toward it.
+        ice: IceCredentials,
+    },
+    /// Open a data channel toward the peer, as soon as SCTP is up.
+    OpenChannel(PeerId, DataChannelSpec),
+    /// Send a message on an open channel. On one that is not open it is dropped and counted.
+    SendData(PeerId, DataMessage),
+    /// Close all data channels that were opened toward the peer, after what was sent on them.
+    CloseChannels(PeerId),
+    /// Answer with [`PeerEvent::Report`].
+    Report(PeerId),
     /// Forget the peer, its uplinks and downlinks; a DTLS close_notify is sent.
     RemovePeer {
         /// The peer.
@@ -132,6 +168,32 @@ pub enum PeerEvent {
     Connected,
     /// The peer is gone; its state is already freed. Last event of a peer. Not sent after `RemovePeer`.
     Closed(CloseReason),
+    /// A data channel of [`Command::OpenChannel`] is open on both sides.
+    ChannelOpen(Arc<str>),
+    /// A message came on an open channel.
+    Data(DataMessage),
+    /// The peer has closed this channel.
+    ChannelClosed(Arc<str>),
+    /// The peer is now sent another layer of a simulcast track.
+    LayerSwitched {
+        /// The track.
+        track: TrackId,
+        /// What it was sent before; `None` for nothing.
+        from: Option<Layer>,
+        /// What it is sent now.
+        to: Option<Layer>,
+        /// Why.
+        cause: LayerCause,
+    },
+    /// Of a publisher: how loud its track is, smoothed over some hundreds of milliseconds. Said when it changes noticeably, at most a few
+    /// times a second; 0 is silence, 127 as loud as can be (127 minus the level of RFC 6464).
+    AudioLevel(TrackId, u8),
+    /// How unstable the way to this peer is: 0 not at all, 3 very (Sora's `network.status`). Said when it changes.
+    Network(u8),
+    /// Of a publisher: which layers of its track somebody watches, lowest first. Said some seconds after it changed.
+    LayersWatched(TrackId, Vec<bool>),
+    /// Answer to [`Command::Report`].
+    Report(Box<PeerReport>),
 }
 
 /// Why a peer ended without being removed.
@@ -145,6 +207,10 @@ pub enum CloseReason {
     DtlsClosed,
     /// The shard already holds as many peers as it may.
     Refused,
+    /// The peer does not take what is sent on its data channels.
+    DataOverflow,
+    /// A defect of ours in this peer's state; it alone is given up.
+    Internal,
 }
 
 impl std::fmt::Debug for IceCredentials {
