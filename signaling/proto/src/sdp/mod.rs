@@ -45,4 +45,11 @@ pub mod extension {
     pub const MID: Extension = extension(4, "urn:ietf:params:rtp-hdrext:sdes:mid");
     /// 3GPP TS 26.114.
     pub const VIDEO_ORIENTATION: Extension = extension(5, "urn:3gpp:video-orientation");
+    /// RFC 8852 §3.1: which simulcast layer a packet is of.
+    pub const RID: Extension = extension(10, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id");
+    /// RFC 8852 §3.2: which simulcast layer a retransmission is of.
+    pub const REPAIRED_RID: Extension = extension(11, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id");
+    /// AV1 RTP payload specification, appendix A.
+    pub const DEPENDENCY_DESCRIPTOR: Extension =
+        extension(12, "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension");
 }
