@@ -1,5 +1,6 @@
 //! One track on its way to one subscriber: offsets, counts, and what was sent again. No packets: those lie in the track's ring.
 
+mod choice;
 mod resends;
 
 use std::collections::VecDeque;
@@ -8,8 +9,10 @@ use std::time::{Duration, Instant};
 use minamo_media::NtpTime;
 use minamo_media::rtp::{Header, Packet};
 
+pub(crate) use self::choice::Allowance;
+use self::choice::Choice;
 use self::resends::Resends;
-use crate::model::{Downlink as Spec, Extensions};
+use crate::model::{Downlink as Spec, Extensions, Layer, LayerWish};
 use crate::rtcp::{ReportBlock, SenderInfo};
 use crate::track::{SenderClock, Stored, ticks};
 
@@ -39,6 +42,7 @@ impl Start {
 /// index from a NACK back to the ring is one subtraction.
 pub(crate) struct Downlink {
     pub spec: Spec,
+    choice: Choice,
     start: Option<Start>,
     first_out: u64,
     highest_out: u64,
@@ -68,8 +72,34 @@ impl Downlink {
             octets: 0,
             reported: VecDeque::with_capacity(REPORTS_MAX),
             rtt: RTT_FIRST,
+            choice: Choice::new(spec.layer),
             spec,
         }
+    }
+
+    /// The layer that is sent now; `None` for nothing.
+    pub(crate) fn layer(&self) -> Option<Layer> {
+        self.choice.current()
+    }
+
+    /// The layer that will be sent from its next key frame on; the same as [`Self::layer`] when nothing is waited for.
+    pub(crate) fn target(&self) -> Option<Layer> {
+        self.choice.target()
+    }
+
+    /// What the subscriber wishes.
+    pub(crate) fn wish(&self) -> LayerWish {
+        self.choice.wish()
+    }
+
+    /// What its link is let carry; set by [`Shard::allow`](crate::shard::Shard::allow).
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.choice.allowance()
+    }
+
+    /// Use [`Shard::allow`](crate::shard::Shard::allow): it also asks for the key frame that the change needs.
+    pub(crate) fn set_allowance(&mut self, allowance: Allowance) {
+        self.choice.set_allowance(allowance);
     }
 
     pub(crate) fn is_started(&self) -> bool {

@@ -8,6 +8,7 @@ mod commands;
 mod control;
 mod event;
 mod fanout;
+mod layers;
 mod outbox;
 mod publish;
 mod reports;

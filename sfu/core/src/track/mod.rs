@@ -4,6 +4,7 @@ mod key_frames;
 mod ledger;
 mod line;
 mod missing;
+mod rate;
 mod ring;
 
 use std::time::{Duration, Instant};
@@ -16,9 +17,11 @@ use self::key_frames::KeyFrames;
 use self::ledger::{Arrival, Ledger};
 use self::line::Line;
 use self::missing::Missing;
+use self::rate::Rate;
+pub(crate) use self::rate::TEMPORAL_MAX;
 use self::ring::Ring;
 pub(crate) use self::ring::Stored;
-use crate::model::{PeerId, Uplink};
+use crate::model::{Layer, PeerId, Uplink};
 use crate::peer::Flow;
 use crate::rtcp::{ReportBlock, SenderInfo};
 
@@ -32,6 +35,17 @@ const SILENCE: Duration = Duration::from_millis(500);
 const OUTAGE_MIN: u64 = 12;
 /// A timestamp this far from where the clock says it should be belongs to another clock.
 const CLOCK_JUMP: Duration = Duration::from_secs(10);
+
+/// One layer of a track, for the allocation of bandwidth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LayerRate {
+    /// Which; 0 without simulcast.
+    pub layer: Layer,
+    /// Packets of it come at present.
+    pub flows: bool,
+    /// Bits per second over the last second, each temporal layer together with those below it. The last is the whole layer.
+    pub bits_per_second: [u64; TEMPORAL_MAX],
+}
 
 /// What became of a packet.
 #[derive(Clone, Debug)]
@@ -79,6 +93,7 @@ pub(crate) struct Track {
     line: Line,
     ring: Ring,
     newest: Option<(Instant, u32)>,
+    rate: Rate,
     clock: Option<SenderClock>,
     /// As the publisher sent it: for `lsr` and `dlsr`.
     last_report: Option<(NtpTime, Instant)>,
@@ -97,6 +112,7 @@ impl Track {
             line: Line::new(),
             ring: Ring::new(ring),
             newest: None,
+            rate: Rate::default(),
             clock: None,
             last_report: None,
         }
@@ -109,6 +125,12 @@ impl Track {
     /// The SSRC that was latched, once media has come.
     pub(crate) fn ssrc(&self) -> Option<u32> {
         self.source.as_ref().map(|source| source.ssrc)
+    }
+
+    /// Each of its layers that ever came, lowest first, and what it takes.
+    pub(crate) fn layers(&self, now: Instant) -> impl Iterator<Item = LayerRate> {
+        let bits_per_second = self.rate.cumulative(now);
+        self.source.iter().map(move |_| LayerRate { layer: Layer(0), flows: true, bits_per_second })
     }
 
     /// A packet by its place.
@@ -148,6 +170,7 @@ impl Track {
         let place =
             if packet.payload().is_empty() { self.line.skip(seq) } else { Some(self.line.place(seq).ok_or(Refused::Late)?) };
         let padding = packet.payload().is_empty();
+        self.rate.note(now, bytes.len(), 0);
         if let Some(place) = place {
             self.store(now, place, &packet, bytes)?;
         }
