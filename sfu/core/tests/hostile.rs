@@ -43,7 +43,7 @@ impl World {
         let ice = IceCredentials { ufrag: "ours".into(), pwd: "a-password-of-22-chars".into() };
         let client = Client::new(now, client_address, server, &ice, identity.fingerprint(), &Profiles::Default);
         let shard = Shard::new(ShardConfig::default(), move |now, ice| Transport::new(now, &identity, ice));
-        let route = Route { remote: client_address, local: None };
+        let route = Route::udp(client_address, None);
         let mut world = Self { now, shard, client, route, last: BytesMut::new() };
         let payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None };
         let (extensions, track) = (Extensions::default(), TrackId(1));

@@ -122,7 +122,7 @@ impl Wire {
         // On [::] an IPv4 peer appears as ::ffff:a.b.c.d; inside it is what it is.
         let remote = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
         let local = meta.dst_ip.filter(|_| self.bound.ip().is_unspecified()).map(|ip| ip.to_canonical());
-        Route { remote, local }
+        Route::udp(remote, local)
     }
 
     fn send(&self, route: Route, contents: &[u8], segment_size: Option<usize>) -> io::Result<()> {
@@ -201,7 +201,7 @@ mod tests {
     fn a_burst_arrives_whole_whether_segmented_or_not() {
         let mut sender = MediaSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let mut receiver = MediaSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let route = Route { remote: receiver.bound(), local: None };
+        let route = Route::udp(receiver.bound(), None);
         let groups: [&[usize]; 4] = [&[1200, 1200, 1200, 700], &[700, 50], &[1200], &[10; 64]];
         let mut expected = Vec::new();
         for sizes in groups {

@@ -4,7 +4,6 @@ mod feedback;
 mod latch;
 mod rtx;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use minamo_media::{ChannelId, ConnectionId, TrackId};
@@ -15,6 +14,7 @@ pub(crate) use self::rtx::unwrap as unwrap_rtx;
 use crate::downlink::Downlink;
 use crate::model::PeerId;
 use crate::shard::PeerTransport;
+use crate::transport::Origin;
 
 /// Tracks that one peer may send; more are refused and counted.
 pub(crate) const UPLINKS_MAX: usize = 16;
@@ -30,7 +30,9 @@ pub(crate) struct Peer<T> {
     pub id: PeerId,
     pub transport: T,
     pub ufrag: String,
-    pub addresses: Vec<SocketAddr>,
+    /// Of an ICE restart that the peer has not followed yet.
+    pub next_ufrag: Option<String>,
+    pub addresses: Vec<Origin>,
     pub connected: bool,
     pub uplinks: Vec<TrackId>,
     pub latch: Latch,
@@ -53,6 +55,7 @@ impl<T: PeerTransport> Peer<T> {
             id,
             transport,
             ufrag,
+            next_ufrag: None,
             addresses: Vec::new(),
             connected: false,
             uplinks: Vec::new(),

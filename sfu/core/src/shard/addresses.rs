@@ -1,12 +1,11 @@
 //! Which peer a datagram belongs to.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::model::PeerId;
 use crate::peer::{ADDRESSES_MAX, Peer};
-use crate::transport::stun_ufrag;
+use crate::transport::{Origin, stun_ufrag};
 
 /// An address whose peer has not checked it for this long may go to another peer. Browsers check every 2.5 s or more often.
 const CHECK_STALE: Duration = Duration::from_secs(10);
@@ -16,11 +15,22 @@ pub(super) fn checked_ufrag(data: &[u8]) -> Option<&str> {
     if data.first().is_some_and(|byte| *byte < 4) { stun_ufrag(data) } else { None }
 }
 
-/// The tables. One ufrag and at most [`ADDRESSES_MAX`] addresses for each peer, so both are bounded by the number of peers.
+/// Whose datagrams come from an address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) peer: PeerId,
+    /// Another peer that has checked from there while the holder was alive: a reloaded page behind the same NAT, or a forgery. Who can
+    /// be decrypted decides. The latest such peer, one at most.
+    pub(super) rival: Option<PeerId>,
+    checked: Instant,
+}
+
+/// The tables. One ufrag, two during an ICE restart, and at most [`ADDRESSES_MAX`] addresses for each peer, so both are bounded by the
+/// number of peers.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     by_ufrag: HashMap<String, PeerId>,
-    by_address: HashMap<SocketAddr, (PeerId, Instant)>,
+    by_address: HashMap<Origin, Held>,
 }
 
 impl Addresses {
@@ -28,8 +38,8 @@ impl Addresses {
         self.by_ufrag.get(ufrag).copied()
     }
 
-    pub(super) fn by_address(&self, address: &SocketAddr) -> Option<PeerId> {
-        self.by_address.get(address).map(|(peer, _)| *peer)
+    pub(super) fn by_address(&self, address: &Origin) -> Option<Held> {
+        self.by_address.get(address).copied()
     }
 
     /// False if the ufrag is another peer's already.
@@ -41,14 +51,21 @@ impl Addresses {
         free
     }
 
+    pub(super) fn forget_ufrag(&mut self, ufrag: &str) {
+        self.by_ufrag.remove(ufrag);
+    }
+
     /// An authentic check of this peer came from the address. False if another peer holds it: who knows one peer's password could
-    /// otherwise draw another peer's datagrams to it by forging their source.
-    pub(super) fn bind<T>(&mut self, now: Instant, address: SocketAddr, peer: &mut Peer<T>) -> bool {
-        let held = self.by_address.get(&address);
-        if held.is_some_and(|(holder, checked)| *holder != peer.id && now.saturating_duration_since(*checked) < CHECK_STALE) {
-            return false;
+    /// otherwise draw another peer's datagrams to it by forging their source. Then it is the rival.
+    pub(super) fn bind<T>(&mut self, now: Instant, address: Origin, peer: &mut Peer<T>) -> bool {
+        let held = self.by_address.entry(address).or_insert(Held { peer: peer.id, rival: None, checked: now });
+        let foreign = held.peer != peer.id && now.saturating_duration_since(held.checked) < CHECK_STALE;
+        if foreign {
+            held.rival = Some(peer.id);
+        } else {
+            let rival = held.rival.filter(|rival| *rival != peer.id);
+            *held = Held { peer: peer.id, rival, checked: now };
         }
-        self.by_address.insert(address, (peer.id, now));
         if !peer.addresses.contains(&address) {
             peer.addresses.push(address);
             if peer.addresses.len() > ADDRESSES_MAX {
@@ -56,20 +73,38 @@ impl Addresses {
                 self.forget(&oldest, peer.id);
             }
         }
-        true
+        !foreign
+    }
+
+    /// The rival has shown that the address is its own now.
+    pub(super) fn hand_over(&mut self, now: Instant, address: &Origin) {
+        if let Some(held) = self.by_address.get_mut(address)
+            && let Some(peer) = held.rival
+        {
+            *held = Held { peer, rival: None, checked: now };
+        }
     }
 
     /// The peer is gone.
     pub(super) fn remove<T>(&mut self, peer: &Peer<T>) {
         self.by_ufrag.remove(&peer.ufrag);
+        if let Some(unused) = &peer.next_ufrag {
+            self.by_ufrag.remove(unused);
+        }
         for address in &peer.addresses {
             self.forget(address, peer.id);
         }
     }
 
-    fn forget(&mut self, address: &SocketAddr, peer: PeerId) {
-        if self.by_address(address) == Some(peer) {
-            self.by_address.remove(address);
+    fn forget(&mut self, address: &Origin, peer: PeerId) {
+        let Some(held) = self.by_address.get_mut(address) else { return };
+        match held.rival {
+            Some(rival) if held.peer == peer => *held = Held { peer: rival, rival: None, checked: held.checked },
+            Some(rival) if rival == peer => held.rival = None,
+            None if held.peer == peer => {
+                self.by_address.remove(address);
+            }
+            _ => {}
         }
     }
 }

@@ -28,8 +28,8 @@ impl<T: PeerTransport> Shard<T> {
             Command::RemovePeer { peer, clean } => self.remove_peer(now, peer, clean),
             Command::RequestKeyFrame(track) => self.wish_key_frame(now, track),
             Command::RequestBitrate(track, bits_per_second) => self.wish_bitrate(now, track, bits_per_second),
+            Command::RestartIce { peer, ice } => self.restart_ice(peer, ice),
             Command::SetLayer(..)
-            | Command::RestartIce { .. }
             | Command::OpenChannel(..)
             | Command::SendData(..)
             | Command::CloseChannels(_)
@@ -51,6 +51,20 @@ impl<T: PeerTransport> Shard<T> {
         self.peers.insert(id, Peer::new(now, id, ufrag, transport));
         self.stats.peers += 1;
         self.rearm(now, id);
+    }
+
+    /// Both pairs of credentials are good until the first check with the new ones.
+    fn restart_ice(&mut self, id: PeerId, ice: IceCredentials) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if !self.addresses.expect(&ice.ufrag, id) {
+            self.stats.dropped_commands += 1;
+            return;
+        }
+        // A second restart before the first was used takes its place.
+        if let Some(unused) = peer.next_ufrag.replace(ice.ufrag.clone()) {
+            self.addresses.forget_ufrag(&unused);
+        }
+        peer.transport.restart_ice(ice);
     }
 
     fn add_uplink(&mut self, now: Instant, id: PeerId, uplink: model::Uplink) {

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod commands;
+mod contested;
 mod control;
 mod event;
 mod fanout;
@@ -99,15 +100,23 @@ impl<T: PeerTransport> Shard<T> {
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += data.len() as u64;
         let check = addresses::checked_ufrag(&data).and_then(|ufrag| self.addresses.by_ufrag(ufrag));
-        let Some(id) = check.or_else(|| self.addresses.by_address(&route.remote)) else {
+        let held = if check.is_none() { self.addresses.by_address(&route.origin()) } else { None };
+        let Some(id) = check.or(held.map(|held| held.peer)) else {
             self.stats.dropped_unknown_address += 1;
             return;
         };
+        if let Some(held) = held.filter(|held| held.rival.is_some()) {
+            return self.handle_contested(now, route, data, &held);
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        let restarts = peer.next_ufrag.is_some() && peer.next_ufrag.as_deref() == addresses::checked_ufrag(&data);
         let checks = peer.transport.counters().stun_answered;
         peer.transport.handle_datagram(now, route, data);
         let authentic = peer.transport.counters().stun_answered > checks;
-        if check.is_some() && authentic && !self.addresses.bind(now, route.remote, peer) {
+        if let Some(next) = peer.next_ufrag.take_if(|_| restarts && authentic) {
+            self.addresses.forget_ufrag(&std::mem::replace(&mut peer.ufrag, next));
+        }
+        if check.is_some() && authentic && !self.addresses.bind(now, route.origin(), peer) {
             self.stats.contested_addresses += 1;
         }
         self.after_input(now, id);

@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::model::Fingerprint;
+use crate::model::{Fingerprint, IceCredentials, PathKind};
 use crate::transport::{Input, Route, Transmit, Transport, TransportCounters};
 
 /// One peer's ICE, DTLS and SRTP, as a value. The methods mean what they mean on [`Transport`].
 pub trait PeerTransport {
     /// The certificate that the peer must show.
     fn set_remote_fingerprint(&mut self, fingerprint: Fingerprint);
+    /// Other credentials of ours, from the first check with them on.
+    fn restart_ice(&mut self, ice: IceCredentials);
     /// One datagram.
     fn handle_datagram(&mut self, now: Instant, route: Route, data: BytesMut);
     /// What came of it.
@@ -27,6 +29,8 @@ pub trait PeerTransport {
     fn handle_timeout(&mut self, now: Instant);
     /// Says goodbye.
     fn close(&mut self, now: Instant);
+    /// How datagrams to the peer travel now; `None` before the first check.
+    fn path(&self) -> Option<PathKind>;
     /// What was answered and what was dropped so far. A shard gives an address to a peer only when `stun_answered` has grown.
     fn counters(&self) -> &TransportCounters;
 }
@@ -34,6 +38,9 @@ pub trait PeerTransport {
 impl PeerTransport for Transport {
     fn set_remote_fingerprint(&mut self, fingerprint: Fingerprint) {
         Self::set_remote_fingerprint(self, fingerprint);
+    }
+    fn restart_ice(&mut self, ice: IceCredentials) {
+        Self::restart_ice(self, ice);
     }
     fn handle_datagram(&mut self, now: Instant, route: Route, data: BytesMut) {
         Self::handle_datagram(self, now, route, data);
@@ -58,6 +65,9 @@ impl PeerTransport for Transport {
     }
     fn close(&mut self, now: Instant) {
         Self::close(self, now);
+    }
+    fn path(&self) -> Option<PathKind> {
+        Self::path(self)
     }
     fn counters(&self) -> &TransportCounters {
         Self::counters(self)

@@ -29,8 +29,8 @@ use self::routes::{CONSENT, Routes};
 use self::sctp::Sctp;
 use self::srtp::{OpenError, Srtp};
 use self::transmit::Transmits;
-pub use self::transmit::{Route, Transmit};
-use crate::model::{CloseReason, Fingerprint, IceCredentials};
+pub use self::transmit::{Origin, Route, Transmit, Via};
+use crate::model::{CloseReason, Fingerprint, IceCredentials, PathKind};
 
 /// What a peer's datagrams amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ const MAX_QUEUE: usize = 1024;
 pub struct Transport {
     identity: Identity,
     ice: IceCredentials,
+    /// After an ICE restart, until the first check with them.
+    next_ice: Option<IceCredentials>,
     created: Instant,
     /// The last time that was told, for the one call that does not tell it.
     now: Instant,
@@ -90,6 +92,7 @@ impl Transport {
         Self {
             identity: identity.clone(),
             ice,
+            next_ice: None,
             created: now,
             now,
             stage: Stage::Connecting,
@@ -110,6 +113,11 @@ impl Transport {
     pub fn set_remote_fingerprint(&mut self, fingerprint: Fingerprint) {
         self.expected = Some(fingerprint);
         self.compare_fingerprints();
+    }
+
+    /// ICE restart (RFC 8445 §9): the peer will check with these. Those before stay good until it does; DTLS and SRTP go on.
+    pub fn restart_ice(&mut self, ice: IceCredentials) {
+        self.next_ice = Some(ice);
     }
 
     /// One datagram that came in over `route`: STUN, DTLS, SRTP or SRTCP, told apart by its first byte (RFC 7983).
@@ -181,6 +189,12 @@ impl Transport {
         }
     }
 
+    /// How datagrams to the peer travel now; `None` before the first check.
+    #[must_use]
+    pub fn path(&self) -> Option<PathKind> {
+        self.routes.current().map(|route| route.via.into())
+    }
+
     /// What was answered and what was dropped so far.
     #[must_use]
     pub fn counters(&self) -> &TransportCounters {
@@ -211,7 +225,12 @@ impl Transport {
 
     fn on_stun(&mut self, now: Instant, route: Route, data: &[u8]) {
         let crypto = self.identity.crypto();
-        let Ok(check) = stun::authenticate(data, &self.ice, crypto) else {
+        let restart = self.next_ice.as_ref().and_then(|ice| stun::authenticate(data, ice, crypto).ok());
+        if restart.is_some() {
+            self.ice = self.next_ice.take().unwrap_or_else(|| self.ice.clone());
+            self.routes.restarted();
+        }
+        let Some(check) = restart.or_else(|| stun::authenticate(data, &self.ice, crypto).ok()) else {
             self.counters.stun_rejected += 1;
             return;
         };

@@ -15,6 +15,8 @@ pub(super) struct Routes {
     known: Vec<(Route, Instant)>,
     current: Option<Route>,
     nominated: bool,
+    /// The next check decides anew: the way before may be one that is gone.
+    restarted: bool,
     last_check: Option<Instant>,
 }
 
@@ -23,12 +25,19 @@ impl Routes {
     pub(super) fn checked(&mut self, now: Instant, route: Route, use_candidate: bool) {
         self.last_check = Some(now);
         self.remember(now, route);
+        let restarted = std::mem::take(&mut self.restarted);
         if use_candidate {
             self.nominated = true;
             self.current = Some(route);
-        } else if self.current.is_none() {
+        } else if self.current.is_none() || restarted {
+            self.nominated = false;
             self.current = Some(route);
         }
+    }
+
+    /// ICE begins again. Routes known so far stay good for what is still under way.
+    pub(super) fn restarted(&mut self) {
+        self.restarted = true;
     }
 
     /// DTLS comes before nomination (some 50 ms in Chromium): until then answers go where it came from.

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::BytesMut;
 
+use crate::model::PathKind;
+
 /// Datagrams that wait to be polled. Beyond that new ones are dropped and counted.
 const DATAGRAMS_MAX: usize = 1024;
 /// What the kernel takes as one segmented send: so many segments, and the bytes of one UDP datagram.
@@ -16,10 +18,56 @@ const ROOM: usize = 10;
 /// The way to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// The peer's address.
+    /// The peer's address; the relayed one for [`Via::Turn`].
     pub remote: SocketAddr,
     /// The address of ours that the peer sent to, where the socket knows it: a socket bound to a wildcard must answer from there.
     pub local: Option<IpAddr>,
+    /// What carries the datagrams.
+    pub via: Via,
+}
+
+impl Route {
+    /// Over the UDP socket.
+    #[must_use]
+    pub fn udp(remote: SocketAddr, local: Option<IpAddr>) -> Self {
+        Self { remote, local, via: Via::Udp }
+    }
+
+    /// What tells peers apart.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        (self.remote, self.via)
+    }
+}
+
+/// Where datagrams come from, whichever of our addresses they came to.
+pub type Origin = (SocketAddr, Via);
+
+/// What carries a peer's datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// The UDP socket.
+    Udp,
+    /// The TCP connection of that number, in frames of RFC 4571.
+    Tcp(u32),
+    /// An allocation of our TURN server.
+    Turn {
+        /// Its number.
+        allocation: u32,
+        /// The client came to the TURN server over TCP or TLS.
+        tcp: bool,
+    },
+}
+
+impl From<Via> for PathKind {
+    fn from(via: Via) -> Self {
+        match via {
+            Via::Udp => Self::Udp,
+            Via::Tcp(_) => Self::Tcp,
+            Via::Turn { tcp: false, .. } => Self::TurnUdp,
+            Via::Turn { tcp: true, .. } => Self::TurnTcp,
+        }
+    }
 }
 
 /// Datagrams to send, one or many, at most 64 and 65 000 bytes: what UDP GSO takes.
@@ -109,7 +157,7 @@ mod tests {
     use super::*;
 
     fn route(port: u16) -> Route {
-        Route { remote: ([10, 0, 0, 1], port).into(), local: None }
+        Route::udp(([10, 0, 0, 1], port).into(), None)
     }
 
     /// Ports, sizes of segments and numbers of datagrams of what is sent for datagrams to these ports of these sizes.

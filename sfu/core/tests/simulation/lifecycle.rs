@@ -111,7 +111,7 @@ fn addresses_are_found_by_checks_only() {
     let mut world = World::new(clear(7));
     world.join(1);
     world.run(secs(1));
-    let stranger = Route { remote: SocketAddr::from(([10, 9, 9, 9], 9)), local: None };
+    let stranger = Route::udp(SocketAddr::from(([10, 9, 9, 9], 9)), None);
     let mut dropped = world.shard.stats().dropped_unknown_address;
     for garbage in [&[][..], &[0], &[0x80; 12], &[22; 80], &check("nobody")] {
         world.shard.handle_datagram(world.now, stranger, BytesMut::from(garbage));
@@ -170,4 +170,40 @@ fn no_packet_of_a_peer_panics() {
         world.now += crate::ms(1);
         world.shard.handle_timeout(world.now);
     }
+}
+
+#[test]
+fn an_ice_restart_knows_both_ufrags_until_the_new_one_is_used() {
+    let mut world = World::new(clear(10));
+    let peer = world.join(1);
+    world.run(secs(1));
+    let ice = |ufrag: &str| IceCredentials { ufrag: ufrag.into(), pwd: "p".repeat(22) };
+    let moved = Route::udp(SocketAddr::from(([10, 9, 9, 9], 9)), None);
+    let dropped = |world: &World| world.shard.stats().dropped_unknown_address;
+    let mut check_from = |route: Route, ufrag: &str| {
+        world.shard.handle_datagram(world.now, route, BytesMut::from(&check(ufrag)[..]));
+        dropped(&world)
+    };
+    let before = check_from(moved, "unknown");
+    assert_eq!(check_from(moved, "again"), before + 1);
+    world.command(Command::RestartIce { peer, ice: ice("ufrag0") });
+    assert_eq!(world.shard.stats().dropped_commands, 1, "another peer's");
+    world.command(Command::RestartIce { peer, ice: ice("lost") });
+    world.command(Command::RestartIce { peer, ice: ice("again") });
+    let mut check_from = |route: Route, ufrag: &str| {
+        world.shard.handle_datagram(world.now, route, BytesMut::from(&check(ufrag)[..]));
+        dropped(&world)
+    };
+    let before = before + 1;
+    assert_eq!(check_from(route(peer), "ufrag1"), before, "the old one is still good");
+    assert_eq!(
+        check_from(Route::udp(SocketAddr::from(([10, 8, 8, 8], 8)), None), "lost"),
+        before + 1,
+        "the second restart took its place"
+    );
+    assert_eq!(check_from(moved, "again"), before + 1);
+    assert_eq!(check_from(Route::udp(SocketAddr::from(([10, 8, 8, 8], 8)), None), "ufrag1"), before + 2, "the old one is gone");
+    world.shard.handle_command(world.now, Command::RemovePeer { peer, clean: true });
+    world.shard.handle_datagram(world.now, moved, BytesMut::from(&check("again")[..]));
+    assert_eq!(dropped(&world), before + 3, "with the peer everything goes");
 }

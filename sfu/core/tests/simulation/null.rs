@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use minamo_sfu_core::model::{CloseReason, Fingerprint, IceCredentials};
+use minamo_sfu_core::model::{CloseReason, Fingerprint, IceCredentials, PathKind};
 use minamo_sfu_core::rtcp;
 use minamo_sfu_core::shard::PeerTransport;
 use minamo_sfu_core::transport::{Input, Route, Transmit, TransportCounters, stun_ufrag};
@@ -27,6 +27,7 @@ pub const GOODBYE: &[u8] = &[21, 0];
 
 pub struct NullTransport {
     ufrag: String,
+    next_ufrag: Option<String>,
     fault: Fault,
     route: Option<Route>,
     counters: TransportCounters,
@@ -39,6 +40,7 @@ impl NullTransport {
     pub fn new(ice: IceCredentials, fault: Fault) -> Self {
         Self {
             ufrag: ice.ufrag,
+            next_ufrag: None,
             fault,
             route: None,
             counters: TransportCounters::default(),
@@ -58,7 +60,14 @@ impl NullTransport {
 impl PeerTransport for NullTransport {
     fn set_remote_fingerprint(&mut self, _: Fingerprint) {}
 
+    fn restart_ice(&mut self, ice: IceCredentials) {
+        self.next_ufrag = Some(ice.ufrag);
+    }
+
     fn handle_datagram(&mut self, _: Instant, route: Route, data: BytesMut) {
+        if stun_ufrag(&data).is_some_and(|ufrag| self.next_ufrag.as_deref() == Some(ufrag)) {
+            self.ufrag = self.next_ufrag.take().unwrap_or_default();
+        }
         match data.first() {
             Some(0..4) if stun_ufrag(&data) == Some(self.ufrag.as_str()) => {
                 self.counters.stun_answered += 1;
@@ -111,6 +120,10 @@ impl PeerTransport for NullTransport {
 
     fn close(&mut self, _: Instant) {
         self.send(GOODBYE);
+    }
+
+    fn path(&self) -> Option<PathKind> {
+        self.route.map(|route| route.via.into())
     }
 
     fn counters(&self) -> &TransportCounters {

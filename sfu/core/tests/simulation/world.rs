@@ -230,7 +230,7 @@ impl World {
 }
 
 pub fn route(peer: PeerId) -> Route {
-    Route { remote: SocketAddr::from(([10, 0, 0, 1], 1000 + peer.0 as u16)), local: None }
+    Route::udp(SocketAddr::from(([10, 0, 0, 1], 1000 + peer.0 as u16)), None)
 }
 
 /// The tap's thread: the assembler and what came of it.

@@ -78,7 +78,7 @@ fn forged_ssrcs_cost_no_memory_and_do_not_shut_out_the_real_one() {
 fn media_from_an_unknown_address_is_dropped() {
     let mut link = connected();
     let packet = next_srtp(&mut link);
-    let stranger = Route { remote: SocketAddr::from(([10, 0, 0, 9], 9)), local: link.route.local };
+    let stranger = Route::udp(SocketAddr::from(([10, 0, 0, 9], 9)), link.route.local);
     link.server.handle_datagram(link.now, stranger, packet.clone());
     assert_eq!((link.server.poll_input(), link.server.counters().unknown_route), (None, 1));
     // The same packet is good when it comes the right way.

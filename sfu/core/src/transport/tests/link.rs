@@ -48,7 +48,7 @@ impl Link {
             Told::Wrong => server.set_remote_fingerprint(Fingerprint([7; 32])),
             Told::Nothing => {}
         }
-        let route = Route { remote: client_addr, local: Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))) };
+        let route = Route::udp(client_addr, Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))));
         let (wire, arrived, inputs) = (Vec::new(), Vec::new(), Vec::new());
         Self { now, server, client, route, wire, to_server: Box::new(|_| true), to_client: Box::new(|_| true), arrived, inputs }
     }

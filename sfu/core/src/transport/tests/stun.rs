@@ -79,7 +79,7 @@ fn transport() -> (Transport, Instant) {
 }
 
 fn route(last: u8) -> Route {
-    Route { remote: SocketAddr::from(([10, 0, 0, last], 4000)), local: Some(IpAddr::from([10, 0, 0, 1])) }
+    Route::udp(SocketAddr::from(([10, 0, 0, last], 4000)), Some(IpAddr::from([10, 0, 0, 1])))
 }
 
 fn send(transport: &mut Transport, now: Instant, route: Route, datagram: &[u8]) -> Option<(Route, BytesMut)> {
@@ -174,4 +174,23 @@ fn routes_are_bounded_and_the_current_one_stays() {
     }
     assert!(transport.routes.knows(&route(1)) && transport.routes.knows(&route(99)));
     assert!(!transport.routes.knows(&route(50)));
+}
+
+#[test]
+fn after_an_ice_restart_old_credentials_are_good_until_the_new_ones_are_used() {
+    let (mut transport, now) = transport();
+    let old = Request { use_candidate: true, ..good() }.build();
+    let new = Request { username: "ours2:theirs", pwd: "another-password-of-22-characters", ..good() };
+    send(&mut transport, now, route(2), &old).unwrap();
+    assert_eq!(send(&mut transport, now, route(3), &new.build()), None, "not yet");
+    transport
+        .restart_ice(crate::model::IceCredentials { ufrag: "ours2".into(), pwd: "another-password-of-22-characters".into() });
+    send(&mut transport, now, route(2), &old).unwrap();
+    assert_eq!(transport.routes.current(), Some(route(2)));
+    send(&mut transport, now, route(3), &new.build()).unwrap();
+    assert_eq!(transport.routes.current(), Some(route(3)), "the way before may be gone");
+    send(&mut transport, now, route(4), &new.build()).unwrap();
+    assert_eq!(transport.routes.current(), Some(route(3)), "from then on nominations decide");
+    assert_eq!(send(&mut transport, now, route(2), &old), None, "the old ones are over");
+    assert!(transport.routes.knows(&route(2)), "what was under way on the old route is taken");
 }
