@@ -199,7 +199,7 @@ impl Connection {
             Err(JoinError::Refused(reason)) => return self.session.close(reason.into()),
         };
         tracing::Span::current().record("channel", channel.id.as_str()).record("connection", connection.as_str());
-        tracing::info!(role = ?connect.role, client = connect.sora_client.as_deref().unwrap_or(""), "joins");
+        tracing::info!(role = ?connect.role, client = connect.client.sora_client.as_deref().unwrap_or(""), "joins");
         let has_hls = channel.kind.has_hls();
         if has_hls && connect.role.sends() {
             self.shared.programmes.open(&channel);

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use minamo_media::Codec;
-use minamo_signaling_proto::sora::{BadMessage, ClientMessage, Connect, Role};
+use minamo_signaling_proto::sora::{
+    BadMessage, ClientMessage, Connect, DataDirection, ForwardingWishes, OfferedChannel, RequestRid, Rid, Role, SpotlightWishes,
+};
 use serde_json::{Value, json};
 
 fn connect(extra: &Value) -> Result<Connect, &'static str> {
@@ -52,6 +54,68 @@ fn parameters_are_read_from_numbers_and_strings() {
     assert_eq!(video.h264.profile_level_id.as_deref(), Some("42e01f"));
 }
 
+fn channel(extra: &Value) -> Value {
+    let mut channel = json!({"label": "#x", "direction": "sendrecv"});
+    channel.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    channel
+}
+
+#[test]
+fn simulcast_and_spotlight_are_read_in_all_their_spellings() {
+    let forwarding = |extra: &Value| connect(extra).unwrap().forwarding;
+    assert_eq!(
+        forwarding(&json!({"simulcast": null, "spotlight": null, "spotlight_focus_rid": null})),
+        ForwardingWishes::default()
+    );
+    let wishes = forwarding(&json!({"simulcast": true, "simulcast_rid": "r0", "simulcast_request_rid": "r1"}));
+    assert_eq!((wishes.simulcast, wishes.request_rid), (true, Some(RequestRid::Rid(Rid::R1))));
+    let wishes = forwarding(&json!({"simulcast": {"rid": "r0"}, "simulcast_rid": "r0"}));
+    assert_eq!((wishes.simulcast, wishes.request_rid), (true, Some(RequestRid::Rid(Rid::R0))));
+    let older = forwarding(&json!({"spotlight": 3})).spotlight.unwrap();
+    assert_eq!((older.number, older.focus_rid), (Some(3), None));
+    let message = json!({"spotlight": true, "spotlight_number": 8, "spotlight_focus_rid": "r2", "spotlight_unfocus_rid": "none"});
+    let spotlight = forwarding(&message).spotlight.unwrap();
+    let expected =
+        SpotlightWishes { number: Some(8), focus_rid: Some(RequestRid::Rid(Rid::R2)), unfocus_rid: Some(RequestRid::None) };
+    assert_eq!(spotlight, expected);
+    assert_eq!(forwarding(&json!({"spotlight": false, "spotlight_number": 3})).spotlight, None);
+}
+
+#[test]
+fn data_channels_are_read_whole() {
+    let message = json!({"data_channel_signaling": true, "ignore_disconnect_websocket": false, "data_channels": [
+        {"label": "#日本語", "direction": "recvonly", "ordered": false, "max_retransmits": 0, "protocol": "p", "compress": true,
+         "header": [{"type": "sender_connection_id", "length": 26}], "new": 1},
+        {"label": "#b", "direction": "sendonly", "max_packet_life_time": null},
+    ]});
+    let data = connect(&message).unwrap().data;
+    assert_eq!((data.signaling, data.ignore_disconnect_websocket, data.channels.len()), (Some(true), Some(false), 2));
+    let [first, second] = &data.channels[..] else { panic!() };
+    assert_eq!((first.ordered, first.max_retransmits, first.header.len()), (false, Some(0), 1));
+    assert!(second.ordered && !second.compress && second.max_packet_life_time.is_none());
+    let offered = serde_json::to_value(OfferedChannel::from(first)).unwrap();
+    let header = json!([{"type": "sender_connection_id", "length": 26}]);
+    assert_eq!(offered, json!({"label": "#日本語", "direction": "recvonly", "compress": true, "header": header}));
+    let own = OfferedChannel::own("signaling", DataDirection::SendRecv, false);
+    assert_eq!(serde_json::to_value(own).unwrap(), json!({"label": "signaling", "direction": "sendrecv", "compress": false}));
+}
+
+#[test]
+fn filters_are_read_in_both_forms_and_written_back() {
+    let rules = json!([[{"field": "kind", "operator": "is_in", "values": ["video"]}, {"field": "client_id", "operator": "is_not_in", "values": []}]]);
+    let single = connect(&json!({"forwarding_filter": {"rules": rules, "version": "1", "metadata": {"a": 1}}})).unwrap();
+    let [filter] = &single.forwarding.filters[..] else { panic!() };
+    let written = serde_json::to_value(filter).unwrap();
+    assert_eq!(
+        written,
+        json!({"name": "default", "priority": 32767, "action": "block", "version": "1", "metadata": {"a": 1}, "rules": rules})
+    );
+    let both = json!({"forwarding_filter": {"rules": []}, "forwarding_filters": [
+        {"name": "a", "priority": 2, "rules": rules, "action": "allow"}, {"name": "b", "rules": []}]});
+    let names: Vec<_> = connect(&both).unwrap().forwarding.filters.into_iter().map(|filter| filter.name).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
 #[test]
 fn every_wrong_connect_has_its_reason() {
     let cases = [
@@ -74,7 +138,45 @@ fn every_wrong_connect_has_its_reason() {
         (json!({"video": {"bit_rate": -1}}), "INVALID-VIDEO-BIT-RATE"),
         (json!({"video": {"h264_params": {"profile_level_id": "42e01f\r\na=x"}}}), "INVALID-H264-PARAMS"),
         (json!({"video": {"vp9_params": {"profile_id": 4}}}), "INVALID-VP9-PARAMS"),
+        (json!({"simulcast": "yes"}), "INVALID-SIMULCAST"),
+        (json!({"simulcast_rid": "r3"}), "INVALID-SIMULCAST-RID"),
+        (json!({"simulcast_request_rid": 1}), "INVALID-SIMULCAST-REQUEST-RID"),
         (json!({"spotlight_focus_rid": "r1"}), "SPOTLIGHT-RID-WITHOUT-SPOTLIGHT"),
+        (json!({"spotlight": false, "spotlight_unfocus_rid": "none"}), "SPOTLIGHT-RID-WITHOUT-SPOTLIGHT"),
+        (json!({"spotlight": "yes"}), "INVALID-SPOTLIGHT"),
+        (json!({"spotlight": 9}), "INVALID-SPOTLIGHT"),
+        (json!({"spotlight": true, "spotlight_number": 0}), "INVALID-SPOTLIGHT-NUMBER"),
+        (json!({"spotlight": true, "spotlight_focus_rid": "high"}), "INVALID-SPOTLIGHT-FOCUS-RID"),
+        (json!({"spotlight": true, "spotlight_unfocus_rid": []}), "INVALID-SPOTLIGHT-UNFOCUS-RID"),
+        (json!({"data_channel_signaling": 1}), "INVALID-DATA-CHANNEL-SIGNALING"),
+        (json!({"ignore_disconnect_websocket": "x"}), "INVALID-IGNORE-DISCONNECT-WEBSOCKET"),
+        (json!({"data_channels": {}}), "INVALID-DATA-CHANNELS"),
+        (json!({"data_channels": [channel(&json!({"label": "x"}))]}), "INVALID-DATA-CHANNEL-LABEL"),
+        (json!({"data_channels": [channel(&json!({"label": "#"}))]}), "INVALID-DATA-CHANNEL-LABEL"),
+        (json!({"data_channels": [channel(&json!({"label": format!("#{}", "x".repeat(32))}))]}), "INVALID-DATA-CHANNEL-LABEL"),
+        (json!({"data_channels": [channel(&json!({"label": "signaling"}))]}), "INVALID-DATA-CHANNEL-LABEL"),
+        (json!({"data_channels": [channel(&json!({})), channel(&json!({}))]}), "DUPLICATE-DATA-CHANNEL-LABEL"),
+        (json!({"data_channels": [channel(&json!({"direction": null}))]}), "INVALID-DATA-CHANNEL-DIRECTION"),
+        (json!({"data_channels": [channel(&json!({"ordered": "x"}))]}), "INVALID-DATA-CHANNEL-ORDERED"),
+        (json!({"data_channels": [channel(&json!({"compress": 1}))]}), "INVALID-DATA-CHANNEL-COMPRESS"),
+        (json!({"data_channels": [channel(&json!({"protocol": 1}))]}), "INVALID-DATA-CHANNEL-PROTOCOL"),
+        (json!({"data_channels": [channel(&json!({"header": [{"type": "x"}]}))]}), "INVALID-DATA-CHANNEL-HEADER"),
+        (json!({"data_channels": [channel(&json!({"max_retransmits": 65536}))]}), "INVALID-DATA-CHANNEL-MAX-RETRANSMITS"),
+        (json!({"data_channels": [channel(&json!({"max_packet_life_time": -1}))]}), "INVALID-DATA-CHANNEL-MAX-PACKET-LIFE-TIME"),
+        (
+            json!({"data_channels": [channel(&json!({"max_packet_life_time": 1, "max_retransmits": 1}))]}),
+            "DATA-CHANNEL-MAX-PACKET-LIFE-TIME-AND-MAX-RETRANSMITS",
+        ),
+        (json!({"forwarding_filters": "x"}), "INVALID-FORWARDING-FILTERS"),
+        (json!({"forwarding_filters": [{}]}), "INVALID-FORWARDING-FILTERS"),
+        (json!({"forwarding_filter": {"rules": [], "action": "deny"}}), "INVALID-FORWARDING-FILTERS"),
+        (
+            json!({"forwarding_filter": {"rules": [[{"field": "kind", "operator": "=", "values": []}]]}}),
+            "INVALID-FORWARDING-FILTERS",
+        ),
+        (json!({"forwarding_filters": [{"rules": []}, {"rules": []}]}), "DUPLICATE-FORWARDING-FILTER-NAME"),
+        (json!({"video": {"h265_params": {"profile_id": "x"}}}), "INVALID-H265-PARAMS"),
+        (json!({"video": {"av1_params": {"tier": 2}}}), "INVALID-AV1-PARAMS"),
         (json!({"signaling_notify_metadata": "x".repeat(9000)}), "SIGNALING-NOTIFY-METADATA-TOO-LARGE"),
     ];
     for (extra, reason) in cases {

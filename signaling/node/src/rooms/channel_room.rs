@@ -7,7 +7,7 @@ use axum::extract::ws::Utf8Bytes;
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId, TrackId};
 use minamo_sfu_core::room::{self, Room};
-use minamo_signaling_proto::sora::{Connect, ConnectionEvent, Counters, EventType, Notify, Present, Role, ServerMessage};
+use minamo_signaling_proto::sora::{Connect, ConnectionEvent, Counters, Event, Notify, Present, Role, ServerMessage};
 
 use crate::mailbox::Mailbox;
 use crate::session::{Closing, Published, Reason};
@@ -97,6 +97,8 @@ impl ChannelRoom {
             bundle_id: bundle_id.unwrap_or_else(|| connection.to_string()),
             connection_id: connection.to_string(),
             authn_metadata,
+            authz_metadata: None,
+            metadata: None,
         };
         let created_timestamp = clock::now();
         let member = Member { role, present, audio, video, created_timestamp, live: false, minutes: 0, mailbox };
@@ -144,7 +146,7 @@ impl ChannelRoom {
             self.tell_receivers();
         }
         if member.live {
-            self.broadcast(&member, EventType::ConnectionDestroyed);
+            self.broadcast(&member, Event::ConnectionDestroyed(self.event(&member)));
         }
     }
 
@@ -154,23 +156,24 @@ impl ChannelRoom {
         let Some(member) = self.members.get(connection) else { return };
         let others = self.audience(&member.present).filter(|other| other.present.connection_id != member.present.connection_id);
         let data = others.map(|other| other.present.clone()).collect();
-        let own = Notify { data: Some(data), ..self.notify(member, EventType::ConnectionCreated) };
-        member.mailbox.notice(ServerMessage::Notify(Box::new(own)).to_text().into());
-        self.broadcast(member, EventType::ConnectionCreated);
+        let connection = self.event(member);
+        let own = Event::ConnectionCreated { connection: connection.clone(), data: Some(data) };
+        member.mailbox.notice(self.text(own));
+        self.broadcast(member, Event::ConnectionCreated { connection, data: None });
     }
 
     pub(super) fn updated(&mut self, connection: &ConnectionId, minutes: u64) {
         let Some(member) = self.members.get_mut(connection) else { return };
         member.minutes = minutes;
         let Some(member) = self.members.get(connection) else { return };
-        let text = self.text(member, EventType::ConnectionUpdated);
-        member.mailbox.notice(text);
-        self.broadcast(member, EventType::ConnectionUpdated);
+        let event = Event::ConnectionUpdated(self.event(member));
+        member.mailbox.notice(self.text(event.clone()));
+        self.broadcast(member, event);
     }
 
     /// To everybody who is live, except itself and its bundle.
-    fn broadcast(&self, about: &Member, event_type: EventType) {
-        let text = self.text(about, event_type);
+    fn broadcast(&self, about: &Member, event: Event) {
+        let text = self.text(event);
         for other in self.audience(&about.present) {
             if other.present.connection_id != about.present.connection_id {
                 other.mailbox.notice(text.clone());
@@ -183,14 +186,15 @@ impl ChannelRoom {
         self.members.values().filter(hears)
     }
 
-    fn text(&self, about: &Member, event_type: EventType) -> Utf8Bytes {
-        ServerMessage::Notify(Box::new(self.notify(about, event_type))).to_text().into()
+    fn text(&self, event: Event) -> Utf8Bytes {
+        let notify = Notify { timestamp: clock::now(), session_id: self.session_id.clone(), event };
+        ServerMessage::Notify(Box::new(notify)).to_text().into()
     }
 
-    fn notify(&self, about: &Member, event_type: EventType) -> Notify {
+    fn event(&self, about: &Member) -> ConnectionEvent {
         let mut counters = Counters::default();
         self.members.values().filter(|member| member.live).for_each(|member| counters.count(member.role));
-        let event = ConnectionEvent {
+        ConnectionEvent {
             channel_id: self.channel.to_string(),
             role: about.role,
             who: about.present.clone(),
@@ -199,8 +203,7 @@ impl ChannelRoom {
             minutes: about.minutes,
             turn_transport_type: "udp",
             counters,
-        };
-        Notify { event_type, timestamp: clock::now(), session_id: self.session_id.clone(), event, data: None }
+        }
     }
 
     pub(super) fn close_all(&self, closing: Closing) {

@@ -6,7 +6,10 @@ use std::time::Instant;
 use minamo_media::{ChannelId, Codec, ConnectionId, Kind, TrackId, TrackInfo};
 use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
 use minamo_signaling_proto::sdp::{opus_fmtp, video_fmtp};
-use minamo_signaling_proto::sora::{ClientMessage, Connect, IceConfig, Mids, Offer, Role, ServerMessage};
+use minamo_signaling_proto::sora::{
+    ClientMessage, Connect, IceConfig, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, OfferedLayers, Role, SORA_VERSION,
+    ServerMessage,
+};
 
 use super::media::Media;
 use super::negotiation::{Agreed, Negotiation, UplinkWish};
@@ -69,23 +72,27 @@ impl Joined {
         Offer {
             sdp: self.negotiation.description(),
             config: IceConfig::default(),
-            session_id: admission.session_id.clone(),
-            client_id: connect.client_id.unwrap_or_else(|| connection_id.clone()),
-            bundle_id: connect.bundle_id.unwrap_or_else(|| connection_id.clone()),
-            connection_id,
-            channel_id: connect.channel_id,
+            ids: OfferedIds {
+                session_id: admission.session_id.clone(),
+                client_id: connect.client_id.unwrap_or_else(|| connection_id.clone()),
+                bundle_id: connect.bundle_id.unwrap_or_else(|| connection_id.clone()),
+                connection_id,
+                channel_id: connect.channel_id,
+            },
             mid: Mids { audio: self.negotiation.uplink_mid(Kind::Audio), video: self.negotiation.uplink_mid(Kind::Video) },
-            version: env!("CARGO_PKG_VERSION"),
-            simulcast: false,
-            simulcast_multicodec: false,
-            spotlight: false,
+            version: SORA_VERSION,
             multistream: true,
-            audio: connect.audio.is_some(),
-            audio_codec_type: connect.audio.is_some().then_some("OPUS"),
-            audio_bit_rate: connect.audio.and_then(|audio| audio.bit_rate_kbps),
-            video: connect.video.is_some(),
-            video_codec_type: video.map(|uplink| uplink.codec.rtpmap_name()),
-            video_bit_rate: connect.video.and_then(|video| video.bit_rate_kbps),
+            layers: OfferedLayers::default(),
+            data: OfferedData::default(),
+            kinds: OfferedKinds {
+                audio: connect.audio.is_some(),
+                audio_codec_type: connect.audio.is_some().then_some("OPUS"),
+                audio_bit_rate: connect.audio.and_then(|audio| audio.bit_rate_kbps),
+                video: connect.video.is_some(),
+                video_codec_type: video.map(|uplink| uplink.codec.rtpmap_name()),
+                video_bit_rate: connect.video.and_then(|video| video.bit_rate_kbps),
+            },
+            metadata: None,
         }
     }
 

@@ -17,14 +17,14 @@ pub struct InvalidField {
 /// Longest excerpt of a wrong value in an error.
 const EXCERPT_CHARS_MAX: usize = 40;
 
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     path: String,
     value: &'a Value,
 }
 
 impl<'a> Field<'a> {
     /// The whole request. An empty body arrives here as `null` and counts as `{}`.
-    pub(super) fn body(value: &'a Value) -> Result<Self, InvalidField> {
+    pub(crate) fn body(value: &'a Value) -> Result<Self, InvalidField> {
         let field = Self { path: String::new(), value };
         if value.is_object() || value.is_null() {
             return Ok(field);
@@ -33,12 +33,12 @@ impl<'a> Field<'a> {
     }
 
     /// A member; `null` counts as absent.
-    pub(super) fn member(&self, name: &str) -> Option<Field<'a>> {
+    pub(crate) fn member(&self, name: &str) -> Option<Field<'a>> {
         let value = self.value.get(name).filter(|value| !value.is_null())?;
         Some(Field { path: self.join(name), value })
     }
 
-    pub(super) fn required(&self, name: &str) -> Result<Field<'a>, InvalidField> {
+    pub(crate) fn required(&self, name: &str) -> Result<Field<'a>, InvalidField> {
         self.member(name).ok_or_else(|| InvalidField { path: self.join(name), why: "is missing".into() })
     }
 
@@ -46,7 +46,7 @@ impl<'a> Field<'a> {
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
     }
 
-    pub(super) fn wrong(&self, why: impl Into<String>) -> InvalidField {
+    pub(crate) fn wrong(&self, why: impl Into<String>) -> InvalidField {
         InvalidField { path: self.path.clone(), why: why.into() }
     }
 
@@ -66,16 +66,34 @@ impl<'a> Field<'a> {
         text.chars().take(EXCERPT_CHARS_MAX).chain("…".chars()).collect()
     }
 
-    pub(super) fn text(&self) -> Result<&'a str, InvalidField> {
+    pub(crate) fn text(&self) -> Result<&'a str, InvalidField> {
         self.value.as_str().ok_or_else(|| self.must("a string"))
     }
 
-    pub(super) fn object(&self) -> Result<(), InvalidField> {
+    /// Text of 1 to so many bytes.
+    pub(crate) fn bounded_text(&self, bytes_max: usize) -> Result<&'a str, InvalidField> {
+        let text = self.text()?;
+        if text.is_empty() || text.len() > bytes_max {
+            return Err(self.wrong(format!("must have 1 to {bytes_max} bytes, got {}", text.len())));
+        }
+        Ok(text)
+    }
+
+    pub(crate) fn flag(&self) -> Result<bool, InvalidField> {
+        self.value.as_bool().ok_or_else(|| self.must("true or false"))
+    }
+
+    /// As it is.
+    pub(crate) fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    pub(crate) fn object(&self) -> Result<(), InvalidField> {
         if self.value.is_object() { Ok(()) } else { Err(self.must("an object")) }
     }
 
     /// A whole number; `30.0` counts as one.
-    pub(super) fn integer(&self, range: RangeInclusive<u32>) -> Result<u32, InvalidField> {
+    pub(crate) fn integer(&self, range: RangeInclusive<u32>) -> Result<u32, InvalidField> {
         let whole = |float: f64| (float.fract() == 0.0 && float.abs() < 9e15).then_some(float as i64);
         let number = self.value.as_i64().or_else(|| self.value.as_f64().and_then(whole));
         number
@@ -84,12 +102,12 @@ impl<'a> Field<'a> {
             .ok_or_else(|| self.must(&between(&range)))
     }
 
-    pub(super) fn number(&self, range: RangeInclusive<f64>) -> Result<f64, InvalidField> {
+    pub(crate) fn number(&self, range: RangeInclusive<f64>) -> Result<f64, InvalidField> {
         let number = self.value.as_f64().filter(|number| range.contains(number));
         number.ok_or_else(|| self.must(&between(&range)))
     }
 
-    pub(super) fn one_of<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, InvalidField> {
+    pub(crate) fn one_of<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, InvalidField> {
         let text = self.text()?;
         if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
             return Ok(*choice);
@@ -99,7 +117,7 @@ impl<'a> Field<'a> {
     }
 
     /// The elements of an array whose length is in `count`.
-    pub(super) fn items(&self, count: RangeInclusive<usize>) -> Result<Vec<Field<'a>>, InvalidField> {
+    pub(crate) fn items(&self, count: RangeInclusive<usize>) -> Result<Vec<Field<'a>>, InvalidField> {
         let Some(items) = self.value.as_array().filter(|items| count.contains(&items.len())) else {
             return Err(self.must(&format!("an array of {} to {}", count.start(), count.end())));
         };

@@ -3,7 +3,7 @@
 //! Requests are parsed, not validated: what comes out of [`ChannelSettings`] is in range. Unknown members are ignored. An
 //! error names the member that is wrong, as `hls[0].video.width: must be 36 to 4096, got 0`.
 
-mod field;
+pub(crate) mod field;
 mod operation;
 mod response;
 mod settings;

@@ -104,8 +104,16 @@ pub fn video_fmtp(codec: Codec, params: &VideoParams) -> String {
     match codec {
         Codec::H264 => h264_fmtp(params.h264.profile_level_id.as_deref()),
         Codec::Vp9 => format!("profile-id={}", params.vp9_profile_id.unwrap_or(0)),
-        Codec::Av1 => format!("level-idx=5;profile={};tier=0", params.av1_profile.unwrap_or(0)),
-        Codec::H265 => "level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST".into(),
+        Codec::Av1 => {
+            let av1 = params.av1;
+            let (level, profile, tier) = (av1.level_idx.unwrap_or(5), av1.profile.unwrap_or(0), av1.tier.unwrap_or(0));
+            format!("level-idx={level};profile={profile};tier={tier}")
+        }
+        Codec::H265 => {
+            let h265 = params.h265;
+            let (level, profile) = (h265.level_id.unwrap_or(93), h265.profile_id.unwrap_or(1));
+            format!("level-id={level};profile-id={profile};tier-flag={};tx-mode=SRST", h265.tier_flag.unwrap_or(0))
+        }
         Codec::Vp8 | Codec::Opus => String::new(),
     }
 }

@@ -4,7 +4,7 @@ use minamo_media::Codec;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::BadMessage;
+use super::{BadMessage, DataWishes, ForwardingWishes, RequestRid, SPOTLIGHT_NUMBER_MAX, SpotlightWishes, forwarding_filters};
 
 /// Longest `channel_id`, `client_id`, `bundle_id`, in bytes.
 pub const ID_BYTES_MAX: usize = 255;
@@ -56,14 +56,27 @@ pub struct Connect {
     pub audio: Audio,
     /// What it sends as video (for a receiver: whether it wants any).
     pub video: Video,
-    /// For the log.
+    /// How it wants tracks forwarded: simulcast, spotlight, filters.
+    pub forwarding: ForwardingWishes,
+    /// Signaling and messages over data channels.
+    pub data: DataWishes,
+    /// Which software, and what it came through.
+    pub client: Client,
+}
+
+/// What a client says of itself. The texts are cut to [`ID_BYTES_MAX`] bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The SDK and its version.
     pub sora_client: Option<String>,
+    /// A native SDK's build of it.
+    pub libwebrtc: Option<String>,
+    /// User agent or operating system.
+    pub environment: Option<String>,
+    /// For speech to text: passed on.
+    pub audio_streaming_language_code: Option<String>,
     /// Already redirected once.
     pub redirect: bool,
-    /// Wants simulcast. Not agreed to yet.
-    pub simulcast: bool,
-    /// Wants to signal over data channels. Not agreed to yet.
-    pub data_channel_signaling: bool,
 }
 
 /// `audio`: off, or on with parameters.
@@ -105,8 +118,32 @@ pub struct VideoParams {
     pub h264: H264Params,
     /// VP9 profile 0 to 3.
     pub vp9_profile_id: Option<u32>,
-    /// AV1 profile 0 to 2.
-    pub av1_profile: Option<u32>,
+    /// For AV1.
+    pub av1: Av1Params,
+    /// For H.265.
+    pub h265: H265Params,
+}
+
+/// `av1_params`, written into the offer's fmtp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Av1Params {
+    /// 0 to 2.
+    pub profile: Option<u32>,
+    /// 0 to 31.
+    pub level_idx: Option<u32>,
+    /// 0 or 1.
+    pub tier: Option<u32>,
+}
+
+/// `h265_params`, written into the offer's fmtp. `tx_mode` is always SRST.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct H265Params {
+    /// 0 to 31.
+    pub profile_id: Option<u32>,
+    /// 0 to 255.
+    pub level_id: Option<u32>,
+    /// 0 or 1.
+    pub tier_flag: Option<u32>,
 }
 
 /// `h264_params`.
@@ -119,13 +156,9 @@ pub struct H264Params {
 const BIT_RATE_KBPS: (u32, u32) = (1, 50_000);
 
 impl Connect {
-    pub(super) fn parse(members: &Map<String, Value>) -> Result<Self, BadMessage> {
-        let get = |name: &str| members.get(name).filter(|value| !value.is_null());
-        let flag = |name: &str| get(name).and_then(Value::as_bool).unwrap_or(false);
-        let spotlight = flag("spotlight") || get("spotlight").is_some_and(Value::is_number);
-        if !spotlight && (get("spotlight_focus_rid").is_some() || get("spotlight_unfocus_rid").is_some()) {
-            return Err(BadMessage("SPOTLIGHT-RID-WITHOUT-SPOTLIGHT"));
-        }
+    /// `message` is an object.
+    pub(super) fn parse(message: &Value) -> Result<Self, BadMessage> {
+        let get = |name: &str| message.get(name).filter(|value| !value.is_null());
         Ok(Self {
             role: role(get("role"))?,
             channel_id: id(get("channel_id"), "INVALID-CHANNEL-ID")?.ok_or(BadMessage("MISSING-CHANNEL-ID"))?,
@@ -135,10 +168,9 @@ impl Connect {
             signaling_notify_metadata: notify_metadata(get("signaling_notify_metadata"))?,
             audio: audio(get("audio"))?,
             video: video(get("video"))?,
-            sora_client: get("sora_client").and_then(Value::as_str).map(|text| super::truncate(text, ID_BYTES_MAX).into()),
-            redirect: flag("redirect"),
-            simulcast: flag("simulcast"),
-            data_channel_signaling: flag("data_channel_signaling"),
+            forwarding: forwarding(message)?,
+            data: DataWishes::parse(message)?,
+            client: client(message),
         })
     }
 }
@@ -150,6 +182,56 @@ fn role(value: Option<&Value>) -> Result<Role, BadMessage> {
         Some("recvonly") => Ok(Role::RecvOnly),
         _ => Err(BadMessage("INVALID-ROLE")),
     }
+}
+
+fn client(message: &Value) -> Client {
+    let text = |name: &str| message.get(name).and_then(Value::as_str).map(|text| super::truncate(text, ID_BYTES_MAX).into());
+    Client {
+        sora_client: text("sora_client"),
+        libwebrtc: text("libwebrtc"),
+        environment: text("environment"),
+        audio_streaming_language_code: text("audio_streaming_language_code"),
+        redirect: message.get("redirect").and_then(Value::as_bool).unwrap_or(false),
+    }
+}
+
+fn forwarding(message: &Value) -> Result<ForwardingWishes, BadMessage> {
+    let get = |name: &str| message.get(name).filter(|value| !value.is_null());
+    let simulcast = match get("simulcast") {
+        None => false,
+        Some(Value::Bool(on)) => *on,
+        Some(Value::Object(_)) => true,
+        Some(_) => return Err(BadMessage("INVALID-SIMULCAST")),
+    };
+    let request_rid = RequestRid::parse(get("simulcast_request_rid"), "INVALID-SIMULCAST-REQUEST-RID")?;
+    let older = RequestRid::parse(get("simulcast_rid"), "INVALID-SIMULCAST-RID")?;
+    Ok(ForwardingWishes {
+        simulcast,
+        request_rid: request_rid.or(older),
+        spotlight: spotlight(message)?,
+        filters: forwarding_filters(message)?.unwrap_or_default(),
+    })
+}
+
+fn spotlight(message: &Value) -> Result<Option<SpotlightWishes>, BadMessage> {
+    const NUMBER: (u32, u32) = (1, SPOTLIGHT_NUMBER_MAX as u32);
+    let get = |name: &str| message.get(name).filter(|value| !value.is_null());
+    let focus_rid = RequestRid::parse(get("spotlight_focus_rid"), "INVALID-SPOTLIGHT-FOCUS-RID")?;
+    let unfocus_rid = RequestRid::parse(get("spotlight_unfocus_rid"), "INVALID-SPOTLIGHT-UNFOCUS-RID")?;
+    let number = integer(get("spotlight_number"), NUMBER, "INVALID-SPOTLIGHT-NUMBER")?;
+    let number = match get("spotlight") {
+        Some(Value::Bool(true)) => number,
+        // The number itself, as older clients write.
+        older @ Some(Value::Number(_)) => number.or(integer(older, NUMBER, "INVALID-SPOTLIGHT")?),
+        // The vendor's server refuses that too; a number alone it does not mind.
+        None | Some(Value::Bool(false)) if focus_rid.is_some() || unfocus_rid.is_some() => {
+            return Err(BadMessage("SPOTLIGHT-RID-WITHOUT-SPOTLIGHT"));
+        }
+        None | Some(Value::Bool(false)) => return Ok(None),
+        Some(_) => return Err(BadMessage("INVALID-SPOTLIGHT")),
+    };
+    let number = number.and_then(|number| u8::try_from(number).ok());
+    Ok(Some(SpotlightWishes { number, focus_rid, unfocus_rid }))
 }
 
 fn id(value: Option<&Value>, invalid: &'static str) -> Result<Option<String>, BadMessage> {
@@ -214,21 +296,35 @@ fn opus_params(value: Option<&Value>) -> Result<OpusParams, BadMessage> {
 
 fn video(value: Option<&Value>) -> Result<Video, BadMessage> {
     let Some(video) = switch(value, "INVALID-VIDEO")? else { return Ok(None) };
-    let params = |name: &str, member: &str, invalid| match video.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(params)) => Ok(params.get(member).filter(|value| !value.is_null()).cloned()),
+    let params = |name: &str, invalid| match video.get(name) {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(params)) => Ok(params.clone()),
         Some(_) => Err(BadMessage(invalid)),
     };
-    let h264 = params("h264_params", "profile_level_id", "INVALID-H264-PARAMS")?;
-    let vp9 = params("vp9_params", "profile_id", "INVALID-VP9-PARAMS")?;
-    let av1 = params("av1_params", "profile", "INVALID-AV1-PARAMS")?;
+    let (h264, vp9) = (params("h264_params", "INVALID-H264-PARAMS")?, params("vp9_params", "INVALID-VP9-PARAMS")?);
+    let profile_level_id = h264.get("profile_level_id").filter(|value| !value.is_null());
     Ok(Some(VideoParams {
         codec: video_codec(video.get("codec_type"))?,
         bit_rate_kbps: integer(video.get("bit_rate"), BIT_RATE_KBPS, "INVALID-VIDEO-BIT-RATE")?,
-        h264: H264Params { profile_level_id: h264.as_ref().map(profile_level_id).transpose()? },
-        vp9_profile_id: integer(vp9.as_ref(), (0, 3), "INVALID-VP9-PARAMS")?,
-        av1_profile: integer(av1.as_ref(), (0, 2), "INVALID-AV1-PARAMS")?,
+        h264: H264Params { profile_level_id: profile_level_id.map(read_profile_level_id).transpose()? },
+        vp9_profile_id: integer(vp9.get("profile_id"), (0, 3), "INVALID-VP9-PARAMS")?,
+        av1: av1_params(&params("av1_params", "INVALID-AV1-PARAMS")?)?,
+        h265: h265_params(&params("h265_params", "INVALID-H265-PARAMS")?)?,
     }))
+}
+
+fn av1_params(params: &Map<String, Value>) -> Result<Av1Params, BadMessage> {
+    let number = |name: &str, max| integer(params.get(name), (0, max), "INVALID-AV1-PARAMS");
+    Ok(Av1Params { profile: number("profile", 2)?, level_idx: number("level_idx", 31)?, tier: number("tier", 1)? })
+}
+
+fn h265_params(params: &Map<String, Value>) -> Result<H265Params, BadMessage> {
+    let number = |name: &str, max| integer(params.get(name), (0, max), "INVALID-H265-PARAMS");
+    Ok(H265Params {
+        profile_id: number("profile_id", 31)?,
+        level_id: number("level_id", 255)?,
+        tier_flag: number("tier_flag", 1)?,
+    })
 }
 
 fn video_codec(value: Option<&Value>) -> Result<Option<Codec>, BadMessage> {
@@ -243,7 +339,7 @@ fn video_codec(value: Option<&Value>) -> Result<Option<Codec>, BadMessage> {
     }
 }
 
-fn profile_level_id(value: &Value) -> Result<String, BadMessage> {
+fn read_profile_level_id(value: &Value) -> Result<String, BadMessage> {
     let valid = |text: &&str| text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let text = value.as_str().filter(valid).ok_or(BadMessage("INVALID-H264-PARAMS"))?;
     Ok(text.to_ascii_lowercase())

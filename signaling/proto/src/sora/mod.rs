@@ -4,14 +4,31 @@
 //! token that becomes the close reason. Unknown members are ignored, and every optional member may be `null`.
 
 mod connect;
+mod data_channels;
+mod filter;
+mod layers;
+mod notify;
 mod server;
 
 use serde_json::{Map, Value};
 
 pub use connect::{
-    Audio, AudioParams, Connect, H264Params, ID_BYTES_MAX, METADATA_BYTES_MAX, OpusParams, Role, Video, VideoParams,
+    Audio, AudioParams, Av1Params, Client, Connect, H264Params, H265Params, ID_BYTES_MAX, METADATA_BYTES_MAX, OpusParams, Role,
+    Video, VideoParams,
 };
-pub use server::{ConnectionEvent, Counters, EventType, IceConfig, IceServer, Mids, Notify, Offer, Present, ServerMessage};
+pub use data_channels::{
+    DATA_CHANNELS_MAX, DataChannel, DataDirection, DataWishes, HeaderField, LABEL_CHARS_MAX, OfferedChannel, OfferedHeader,
+    SENDER_CONNECTION_ID_BYTES, data_channels,
+};
+pub use filter::{
+    FILTER_NAME_DEFAULT, FILTER_PRIORITY_DEFAULT, FORWARDING_FILTERS_MAX, FilterAction, FilterField, FilterOperator, FilterRule,
+    ForwardingFilter, forwarding_filters,
+};
+pub use layers::{Encoding, ForwardingWishes, RequestRid, Resolution, Rid, SPOTLIGHT_NUMBER_MAX, SpotlightWishes};
+pub use notify::{ConnectionEvent, Counters, Event, Notify, Present, Priority, SimulcastSwitched, SpotlightChange, Trigger};
+pub use server::{
+    IceConfig, IceServer, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, OfferedLayers, SORA_VERSION, ServerMessage,
+};
 
 /// A message that ends its connection. Displays as the reason of the WebSocket close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +71,7 @@ impl ClientMessage {
         let Value::Object(members) = value else { return Err(BadMessage("INVALID-JSON")) };
         match members.get("type").and_then(Value::as_str) {
             None => Err(BadMessage("MISSING-TYPE")),
-            Some("connect") => Connect::parse(&members).map(|connect| Self::Connect(Box::new(connect))),
+            Some("connect") => Connect::parse(&Value::Object(members)).map(|connect| Self::Connect(Box::new(connect))),
             Some("answer") => Ok(Self::Answer { sdp: sdp(members)? }),
             Some("re-answer") => Ok(Self::ReAnswer { sdp: sdp(members)? }),
             Some("candidate") => Ok(Self::Candidate),

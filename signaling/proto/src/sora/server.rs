@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Role;
+use super::{Encoding, Notify, OfferedChannel};
 
 /// A message of the server, tagged by `type`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,6 +25,30 @@ pub enum ServerMessage {
     },
     /// Tells what happened in the room.
     Notify(Box<Notify>),
+    /// Something that the application's server has to say.
+    Push {
+        /// An object.
+        data: Value,
+    },
+    /// All data channels are open: from now on they carry the signaling.
+    Switched {
+        /// The connection now outlives its WebSocket. Mandatory for the iOS client.
+        ignore_disconnect_websocket: bool,
+    },
+    /// Connect there instead. The WebSocket must be closed right after it: the C++ client waits for that.
+    Redirect {
+        /// A `ws://` or `wss://` URL.
+        location: String,
+    },
+    /// Only on the data channel `stats`: asks for `stats`.
+    ReqStats,
+    /// Only on the data channel `signaling`: the connection ends.
+    Close {
+        /// 1000, or 4490 for errors.
+        code: u16,
+        /// At most 123 bytes.
+        reason: String,
+    },
 }
 
 impl ServerMessage {
@@ -36,6 +60,10 @@ impl ServerMessage {
     }
 }
 
+/// The version that offers carry: that of the vendor's server whose protocol this is. Sample applications read
+/// `major.minor.patch` out of it and use RPC from 2025.2.0 on, the release that its methods are named after.
+pub const SORA_VERSION: &str = "2025.2.0";
+
 /// `offer`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Offer {
@@ -43,6 +71,32 @@ pub struct Offer {
     pub sdp: String,
     /// ICE servers and policy. Its absence aborts C++ and Python clients.
     pub config: IceConfig,
+    /// Who and where.
+    #[serde(flatten)]
+    pub ids: OfferedIds,
+    /// Which m-sections the client sends in.
+    pub mid: Mids,
+    /// [`SORA_VERSION`]
+    pub version: &'static str,
+    /// Always true.
+    pub multistream: bool,
+    /// Simulcast and spotlight.
+    #[serde(flatten)]
+    pub layers: OfferedLayers,
+    /// Data channels and what goes over them.
+    #[serde(flatten)]
+    pub data: OfferedData,
+    /// Audio and video.
+    #[serde(flatten)]
+    pub kinds: OfferedKinds,
+    /// What the auth webhook issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+}
+
+/// Who a connection is, for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OfferedIds {
     /// The room's present life.
     pub session_id: String,
     /// This connection.
@@ -53,18 +107,42 @@ pub struct Offer {
     pub bundle_id: String,
     /// The channel joined.
     pub channel_id: String,
-    /// Which m-sections the client sends in.
-    pub mid: Mids,
-    /// The server's version, `major.minor.patch`.
-    pub version: &'static str,
-    /// Agreed, not wished.
+}
+
+/// Simulcast and spotlight as agreed, not as wished.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct OfferedLayers {
+    /// Clients apply `encodings` only when this is true.
     pub simulcast: bool,
     /// Always false.
     pub simulcast_multicodec: bool,
-    /// Agreed, not wished.
+    /// Takes part in the spotlight.
     pub spotlight: bool,
-    /// Always true.
-    pub multistream: bool,
+    /// For a simulcast sender: all three, lowest first. Absent for everybody else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub encodings: Vec<Encoding>,
+}
+
+/// Data channels as agreed. All members are absent where none are opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OfferedData {
+    /// Exactly those that will be opened: clients count them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_channels: Vec<OfferedChannel>,
+    /// Signaling switches to data channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_channel_signaling: Option<bool>,
+    /// The connection then outlives its WebSocket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignore_disconnect_websocket: Option<bool>,
+    /// Methods that it may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rpc_methods: Vec<String>,
+}
+
+/// Audio and video of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OfferedKinds {
     /// Whether audio is on.
     pub audio: bool,
     /// `OPUS` where audio is on.
@@ -119,97 +197,4 @@ pub struct Mids {
     /// Absent when the client does not send video.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video: Option<String>,
-}
-
-/// Which `event_type` a notification has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum EventType {
-    /// A connection's media is up.
-    #[serde(rename = "connection.created")]
-    ConnectionCreated,
-    /// Another minute has passed.
-    #[serde(rename = "connection.updated")]
-    ConnectionUpdated,
-    /// A connection is over.
-    #[serde(rename = "connection.destroyed")]
-    ConnectionDestroyed,
-}
-
-/// `notify`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Notify {
-    /// What happened.
-    pub event_type: EventType,
-    /// RFC 3339, UTC, microseconds.
-    pub timestamp: String,
-    /// The room's present life.
-    pub session_id: String,
-    /// To whom it happened.
-    #[serde(flatten)]
-    pub event: ConnectionEvent,
-    /// Only in the newcomer's own copy of `connection.created`: who was there before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Vec<Present>>,
-}
-
-/// The members that the three connection events share.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ConnectionEvent {
-    /// The channel.
-    pub channel_id: String,
-    /// Its role.
-    pub role: Role,
-    /// Who.
-    #[serde(flatten)]
-    pub who: Present,
-    /// Whether it has audio.
-    pub audio: bool,
-    /// Whether it has video.
-    pub video: bool,
-    /// Minutes since it was created.
-    pub minutes: u64,
-    /// `udp`: there is no relay.
-    pub turn_transport_type: &'static str,
-    /// The room after the event.
-    #[serde(flatten)]
-    pub counters: Counters,
-}
-
-/// One connection as others see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Present {
-    /// The client's choice, or the connection id.
-    pub client_id: String,
-    /// The client's choice, or the connection id.
-    pub bundle_id: String,
-    /// The connection.
-    pub connection_id: String,
-    /// `signaling_notify_metadata` of its `connect`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authn_metadata: Option<Value>,
-}
-
-/// Connections in the room whose media is up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counters {
-    /// All.
-    pub channel_connections: usize,
-    /// That send and receive.
-    pub channel_sendrecv_connections: usize,
-    /// That only send.
-    pub channel_sendonly_connections: usize,
-    /// That only receive.
-    pub channel_recvonly_connections: usize,
-}
-
-impl Counters {
-    /// Counts one more connection of this role.
-    pub fn count(&mut self, role: Role) {
-        self.channel_connections += 1;
-        match role {
-            Role::SendRecv => self.channel_sendrecv_connections += 1,
-            Role::SendOnly => self.channel_sendonly_connections += 1,
-            Role::RecvOnly => self.channel_recvonly_connections += 1,
-        }
-    }
 }
