@@ -172,7 +172,7 @@ pub enum PeerEvent {
     ChannelOpen(Arc<str>),
     /// A message came on an open channel.
     Data(DataMessage),
-    /// The peer has closed this channel.
+    /// This channel is closed: the peer did it, SCTP ended, [`Command::CloseChannels`] is through with it, or it could not be opened.
     ChannelClosed(Arc<str>),
     /// The peer is now sent another layer of a simulcast track.
     LayerSwitched {

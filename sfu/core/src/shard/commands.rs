@@ -29,11 +29,10 @@ impl<T: PeerTransport> Shard<T> {
             Command::RequestKeyFrame(track) => self.wish_key_frame(now, track),
             Command::RequestBitrate(track, bits_per_second) => self.wish_bitrate(now, track, bits_per_second),
             Command::RestartIce { peer, ice } => self.restart_ice(peer, ice),
-            Command::SetLayer(..)
-            | Command::OpenChannel(..)
-            | Command::SendData(..)
-            | Command::CloseChannels(_)
-            | Command::Report(_) => self.stats.dropped_commands += 1,
+            Command::OpenChannel(peer, spec) => self.open_channel(now, peer, spec),
+            Command::SendData(peer, message) => self.send_data(now, peer, &message),
+            Command::CloseChannels(peer) => self.close_channels(now, peer),
+            Command::SetLayer(..) | Command::Report(_) => self.stats.dropped_commands += 1,
         }
     }
 

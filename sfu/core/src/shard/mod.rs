@@ -7,6 +7,7 @@ mod addresses;
 mod commands;
 mod contested;
 mod control;
+mod data;
 mod event;
 mod fanout;
 mod layers;
@@ -187,6 +188,9 @@ impl<T: PeerTransport> Shard<T> {
                 Input::Connected => self.connected(now, id),
                 Input::Rtp(packet) => self.publish(now, id, packet),
                 Input::Rtcp(compound) => self.control(now, id, &compound),
+                Input::ChannelOpen(label) => self.outbox.push(ShardEvent::Peer(id, PeerEvent::ChannelOpen(label))),
+                Input::Data(message) => self.data_received(id, message),
+                Input::ChannelClosed(label) => self.outbox.push(ShardEvent::Peer(id, PeerEvent::ChannelClosed(label))),
                 Input::Closed(reason) => {
                     self.remove_peer(now, id, false);
                     self.outbox.push(ShardEvent::Peer(id, PeerEvent::Closed(reason)));

@@ -24,6 +24,10 @@ pub struct Stats {
     pub rtp_in: u64,
     /// RTP packets to subscribers, retransmissions included.
     pub rtp_out: u64,
+    /// Data messages from peers.
+    pub data_messages_in: u64,
+    /// Data messages for peers, dropped ones included.
+    pub data_messages_out: u64,
 
     /// Sequence numbers that we asked publishers for again.
     pub retransmissions_asked: u64,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::model::{Fingerprint, IceCredentials, PathKind};
+use crate::model::{DataChannelSpec, DataMessage, Fingerprint, IceCredentials, PathKind};
 use crate::transport::{Input, Route, Transmit, Transport, TransportCounters};
 
 /// One peer's ICE, DTLS and SRTP, as a value. The methods mean what they mean on [`Transport`].
@@ -21,6 +21,12 @@ pub trait PeerTransport {
     fn send_rtp(&mut self, packet: &[u8]);
     /// Seals a plain RTCP packet.
     fn send_rtcp(&mut self, packet: &[u8]);
+    /// Opens a data channel.
+    fn open_channel(&mut self, now: Instant, spec: DataChannelSpec);
+    /// Sends a message on a data channel.
+    fn send_data(&mut self, now: Instant, message: &DataMessage);
+    /// Closes all data channels in order.
+    fn close_channels(&mut self, now: Instant);
     /// The next datagram to send.
     fn poll_transmit(&mut self) -> Option<Transmit>;
     /// When to call `handle_timeout`.
@@ -53,6 +59,15 @@ impl PeerTransport for Transport {
     }
     fn send_rtcp(&mut self, packet: &[u8]) {
         Self::send_rtcp(self, packet);
+    }
+    fn open_channel(&mut self, now: Instant, spec: DataChannelSpec) {
+        Self::open_channel(self, now, spec);
+    }
+    fn send_data(&mut self, now: Instant, message: &DataMessage) {
+        Self::send_data(self, now, message);
+    }
+    fn close_channels(&mut self, now: Instant) {
+        Self::close_channels(self, now);
     }
     fn poll_transmit(&mut self) -> Option<Transmit> {
         Self::poll_transmit(self)

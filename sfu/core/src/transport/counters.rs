@@ -29,6 +29,13 @@ pub struct TransportCounters {
     pub unsendable: u64,
     /// Datagrams or inputs dropped because nobody polled: both queues are bounded.
     pub overflow: u64,
+    /// SCTP packets that no association takes: malformed, before its INIT, or asking for more than a client may.
+    pub sctp_dropped: u64,
+    /// Data channels that could not be opened: too many, twice the same label, or opened by the peer.
+    pub channels_refused: u64,
+    /// Data messages dropped: to us on channels that are not ours or too long, from us on channels that are not open or whose peer lags
+    /// behind and may lose some.
+    pub data_dropped: u64,
     /// A protocol crate panicked on what the peer sent; the transport closed.
     pub panics: u64,
 }
@@ -49,6 +56,9 @@ impl AddAssign<&Self> for TransportCounters {
             ssrc_overflow,
             unsendable,
             overflow,
+            sctp_dropped,
+            channels_refused,
+            data_dropped,
             panics,
         } = other;
         self.stun_answered += stun_answered;
@@ -63,6 +73,9 @@ impl AddAssign<&Self> for TransportCounters {
         self.ssrc_overflow += ssrc_overflow;
         self.unsendable += unsendable;
         self.overflow += overflow;
+        self.sctp_dropped += sctp_dropped;
+        self.channels_refused += channels_refused;
+        self.data_dropped += data_dropped;
         self.panics += panics;
     }
 }

@@ -18,6 +18,7 @@ mod transmit;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -26,11 +27,11 @@ pub use self::counters::TransportCounters;
 use self::dtls::{Dtls, DtlsEvent};
 pub use self::identity::Identity;
 use self::routes::{CONSENT, Routes};
-use self::sctp::Sctp;
+use self::sctp::{Overflow, Sctp};
 use self::srtp::{OpenError, Srtp};
 use self::transmit::Transmits;
 pub use self::transmit::{Origin, Route, Transmit, Via};
-use crate::model::{CloseReason, Fingerprint, IceCredentials, PathKind};
+use crate::model::{CloseReason, DataChannelSpec, DataMessage, Fingerprint, IceCredentials, PathKind};
 
 /// What a peer's datagrams amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,12 @@ pub enum Input {
     Rtp(BytesMut),
     /// A decrypted RTCP compound packet.
     Rtcp(BytesMut),
+    /// A data channel of ours is open on both sides.
+    ChannelOpen(Arc<str>),
+    /// A message came on a data channel.
+    Data(DataMessage),
+    /// A data channel of ours is closed, or could not be opened.
+    ChannelClosed(Arc<str>),
     /// The transport is over and has freed its state. Last input. Not given after [`Transport::close`].
     Closed(CloseReason),
 }
@@ -55,6 +62,10 @@ pub enum TransportError {
 
 /// Inputs that wait to be polled. Beyond that new ones are dropped and counted.
 const MAX_QUEUE: usize = 1024;
+
+/// Of messages and news of data channels more may wait: one datagram can complete thousands of small messages that waited for it.
+/// None of them may be lost, so the transport ends beyond that.
+const MAX_DATA_QUEUE: usize = 16 * 1024;
 
 /// One peer's transport.
 pub struct Transport {
@@ -99,7 +110,7 @@ impl Transport {
             routes: Routes::default(),
             dtls: Dtls::new(identity.clone()),
             srtp: None,
-            sctp: Sctp::new(),
+            sctp: Sctp::default(),
             shown: None,
             expected: None,
             inputs: VecDeque::new(),
@@ -174,9 +185,31 @@ impl Transport {
             let events = transport.dtls.handle_timeout(now, &mut out);
             transport.on_dtls(now, events, &mut out);
             let mut packets = Vec::new();
-            transport.sctp.handle_timeout(now, &mut packets);
-            transport.write_sctp(now, &packets, &mut out);
+            transport.sctp.handle_timeout(now, &mut packets, &mut transport.counters);
+            transport.after_sctp(now, &packets, &mut out);
             transport.queue(out);
+        });
+    }
+
+    /// Opens a data channel once SCTP is up, which the client begins. Told by [`Input::ChannelOpen`] or [`Input::ChannelClosed`].
+    pub fn open_channel(&mut self, now: Instant, spec: DataChannelSpec) {
+        self.on_channels(now, |sctp, out, counters| {
+            sctp.open(now, spec, out, counters);
+            Ok(())
+        });
+    }
+
+    /// Sends a message on a data channel. Dropped and counted on one that is not open, and on a lossy one for a peer that lags behind;
+    /// where nothing may be lost the transport closes instead.
+    pub fn send_data(&mut self, now: Instant, message: &DataMessage) {
+        self.on_channels(now, |sctp, out, counters| sctp.send(now, message, out, counters));
+    }
+
+    /// Closes all data channels, each once the peer has what was sent on it. Told by [`Input::ChannelClosed`].
+    pub fn close_channels(&mut self, now: Instant) {
+        self.on_channels(now, |sctp, out, counters| {
+            sctp.close_channels(now, out, counters);
+            Ok(())
         });
     }
 
@@ -277,8 +310,8 @@ impl Transport {
                 }
                 DtlsEvent::Data(data) if self.stage == Stage::Connected => {
                     let mut packets = Vec::new();
-                    self.sctp.handle(now, data, &mut packets);
-                    self.write_sctp(now, &packets, out);
+                    self.sctp.handle(now, data, &mut packets, &mut self.counters);
+                    self.after_sctp(now, &packets, out);
                 }
                 // The client's SCTP tries again.
                 DtlsEvent::Data(_) => self.counters.before_keys += 1,
@@ -290,9 +323,36 @@ impl Transport {
         }
     }
 
-    fn write_sctp(&mut self, now: Instant, packets: &[Bytes], out: &mut Vec<BytesMut>) {
+    fn on_channels(
+        &mut self,
+        now: Instant,
+        work: impl FnOnce(&mut Sctp, &mut Vec<Bytes>, &mut TransportCounters) -> Result<(), Overflow>,
+    ) {
+        self.now = now;
+        if self.stage == Stage::Over {
+            return;
+        }
+        self.guarded(|transport| {
+            let (mut packets, mut out) = (Vec::new(), Vec::new());
+            let done = work(&mut transport.sctp, &mut packets, &mut transport.counters);
+            transport.after_sctp(now, &packets, &mut out);
+            transport.queue(out);
+            if done == Err(Overflow) {
+                transport.end(CloseReason::DataOverflow);
+            }
+        });
+    }
+
+    fn after_sctp(&mut self, now: Instant, packets: &[Bytes], out: &mut Vec<BytesMut>) {
         for packet in packets {
             self.dtls.write(now, packet, out);
+        }
+        while let Some(input) = self.sctp.poll_input() {
+            if self.inputs.len() >= MAX_DATA_QUEUE {
+                self.end(CloseReason::DataOverflow);
+                return;
+            }
+            self.inputs.push_back(input);
         }
     }
 
@@ -364,7 +424,7 @@ impl Transport {
         self.dtls.close(self.now, &mut out);
         self.queue(out);
         self.srtp = None;
-        self.sctp = Sctp::new();
+        self.sctp = Sctp::default();
     }
 
     /// The protocol crates parse what peers send and are young. Should one panic, this peer ends and nobody else.

@@ -1,10 +1,11 @@
 //! A transport without cryptography: whoever names the ufrag is connected, packets pass as they are.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::BytesMut;
-use minamo_sfu_core::model::{CloseReason, Fingerprint, IceCredentials, PathKind};
+use bytes::{Bytes, BytesMut};
+use minamo_sfu_core::model::{CloseReason, DataChannelSpec, DataMessage, Fingerprint, IceCredentials, PathKind};
 use minamo_sfu_core::rtcp;
 use minamo_sfu_core::shard::PeerTransport;
 use minamo_sfu_core::transport::{Input, Route, Transmit, TransportCounters, stun_ufrag};
@@ -24,6 +25,8 @@ pub enum Fault {
 
 /// What a peer sends to say goodbye: a DTLS alert record, as far as the first byte goes.
 pub const GOODBYE: &[u8] = &[21, 0];
+/// The first byte of a data message: a DTLS record of application data. Behind it the label, a zero, and the payload.
+pub const DATA: u8 = 23;
 
 pub struct NullTransport {
     ufrag: String,
@@ -32,6 +35,7 @@ pub struct NullTransport {
     route: Option<Route>,
     counters: TransportCounters,
     sent: u64,
+    channels: Vec<Arc<str>>,
     inputs: VecDeque<Input>,
     transmits: VecDeque<Transmit>,
 }
@@ -45,9 +49,16 @@ impl NullTransport {
             route: None,
             counters: TransportCounters::default(),
             sent: 0,
+            channels: Vec::new(),
             inputs: VecDeque::new(),
             transmits: VecDeque::new(),
         }
+    }
+
+    fn message(&self, data: &[u8]) -> Option<Input> {
+        let end = data.iter().position(|byte| *byte == 0)?;
+        let label = self.channels.iter().find(|label| label.as_bytes() == &data[1..end])?.clone();
+        Some(Input::Data(DataMessage { label, binary: true, payload: Bytes::copy_from_slice(&data[end + 1..]) }))
     }
 
     fn send(&mut self, packet: &[u8]) {
@@ -75,6 +86,7 @@ impl PeerTransport for NullTransport {
                     self.inputs.push_back(Input::Connected);
                 }
             }
+            Some(&DATA) if self.route.is_some() => self.inputs.extend(self.message(&data)),
             Some(20..64) if self.route.is_some() => self.inputs.push_back(Input::Closed(CloseReason::DtlsClosed)),
             Some(128..192) if self.fault == Fault::DeafToNacks && data.get(1) == Some(&205) => {}
             Some(128..192) if self.route.is_some() && rtcp::is_rtcp(&data) => self.inputs.push_back(Input::Rtcp(data)),
@@ -106,6 +118,20 @@ impl PeerTransport for NullTransport {
 
     fn send_rtcp(&mut self, packet: &[u8]) {
         self.send(packet);
+    }
+
+    fn open_channel(&mut self, _: Instant, spec: DataChannelSpec) {
+        let label: Arc<str> = spec.label.into();
+        self.channels.push(label.clone());
+        self.inputs.push_back(Input::ChannelOpen(label));
+    }
+
+    fn send_data(&mut self, _: Instant, message: &DataMessage) {
+        self.send(&[&[DATA], message.label.as_bytes(), &[0], &message.payload].concat());
+    }
+
+    fn close_channels(&mut self, _: Instant) {
+        self.inputs.extend(self.channels.drain(..).map(Input::ChannelClosed));
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {

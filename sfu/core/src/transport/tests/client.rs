@@ -2,17 +2,19 @@
 
 #![allow(dead_code)]
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use rtc::data_channel::RTCDataChannelId;
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
-use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
-use rtc::peer_connection::event::RTCPeerConnectionEvent;
+use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngineBuilder};
+use rtc::peer_connection::event::{RTCDataChannelEvent, RTCPeerConnectionEvent};
 use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::state::RTCPeerConnectionState;
@@ -29,6 +31,8 @@ use crate::model::{Fingerprint, IceCredentials};
 pub(crate) const CLIENT_SSRC: u32 = 0x1111;
 pub(crate) const SERVER_SSRC: u32 = 0x2222;
 pub(crate) const PT: u8 = 111;
+/// The channel that the client opens: without one there would be no `m=application` in its offer.
+pub(crate) const OWN_CHANNEL: &str = "test";
 
 pub(crate) struct Client {
     pc: RTCPeerConnection,
@@ -39,6 +43,24 @@ pub(crate) struct Client {
     pub(crate) connected: bool,
     pub(crate) received: Vec<Bytes>,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) channels: Channels,
+}
+
+/// What happened on the client's data channels.
+#[derive(Default)]
+pub(crate) struct Channels {
+    ids: HashMap<String, RTCDataChannelId>,
+    /// Labels, in the order in which they opened.
+    pub(crate) opened: Vec<String>,
+    pub(crate) closed: Vec<String>,
+    /// Label, whether it is text, payload.
+    pub(crate) messages: Vec<(String, bool, Bytes)>,
+}
+
+impl Channels {
+    fn label(&self, id: RTCDataChannelId) -> String {
+        self.ids.iter().find(|(_, known)| **known == id).map(|(label, _)| label.clone()).unwrap()
+    }
 }
 
 pub(crate) enum Profiles {
@@ -61,7 +83,7 @@ impl Client {
     ) -> Self {
         let mut pc = peer_connection(now, profiles);
         let sender = pc.add_track(track()).unwrap();
-        pc.create_data_channel("test", None).unwrap();
+        let own = pc.create_data_channel(OWN_CHANNEL, None).unwrap().id();
         let host = CandidateConfig {
             network: "udp".into(),
             address: addr.ip().to_string(),
@@ -76,7 +98,8 @@ impl Client {
         let answer = answer(&offer.sdp, server, ice, server_fingerprint);
         pc.set_remote_description(now, RTCSessionDescription::answer(answer).unwrap()).unwrap();
         let fingerprint = fingerprint_in(&offer.sdp);
-        Self { pc, sender, addr, server, sequence: 100, connected: false, received: Vec::new(), fingerprint }
+        let channels = Channels { ids: HashMap::from([(OWN_CHANNEL.to_owned(), own)]), ..Channels::default() };
+        Self { pc, sender, addr, server, sequence: 100, connected: false, received: Vec::new(), fingerprint, channels }
     }
 
     pub(crate) fn receive(&mut self, now: Instant, datagram: &[u8]) {
@@ -131,24 +154,62 @@ impl Client {
 
     fn take_events(&mut self) {
         while let Some(event) = self.pc.poll_event() {
-            if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
-                self.connected = state == RTCPeerConnectionState::Connected;
+            match event {
+                RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => {
+                    self.connected = state == RTCPeerConnectionState::Connected;
+                }
+                RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnOpen(id)) => {
+                    let label = self.pc.data_channel(id).unwrap().label().to_owned();
+                    self.channels.opened.push(label.clone());
+                    self.channels.ids.insert(label, id);
+                }
+                RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnClose(id)) => {
+                    let label = self.channels.label(id);
+                    self.channels.closed.push(label);
+                }
+                _ => {}
             }
         }
         while let Some(message) = self.pc.poll_read() {
-            if let RTCMessage::RtpPacket(_, packet) = message.message {
-                self.received.push(packet.payload);
+            match message.message {
+                RTCMessage::RtpPacket(_, packet) => self.received.push(packet.payload),
+                RTCMessage::DataChannelMessage(id, message) => {
+                    let label = self.channels.label(id);
+                    self.channels.messages.push((label, message.is_string, message.data.freeze()));
+                }
+                _ => {}
             }
         }
+    }
+
+    /// Sends a message on an open channel. False if the client has no such channel, or not any more.
+    pub(crate) fn send_data(&mut self, now: Instant, label: &str, text: bool, payload: &[u8]) -> bool {
+        let Some(mut channel) = self.channels.ids.get(label).and_then(|id| self.pc.data_channel(*id)) else { return false };
+        if text {
+            channel.send_text(now, std::str::from_utf8(payload).unwrap()).is_ok()
+        } else {
+            channel.send(now, BytesMut::from(payload)).is_ok()
+        }
+    }
+
+    pub(crate) fn close_channel(&mut self, label: &str) {
+        self.pc.data_channel(self.channels.ids[label]).unwrap().close().unwrap();
+    }
+
+    /// How a channel came out: its protocol, and whether it is ordered. `rtc` does not say how reliable it is.
+    pub(crate) fn channel_kind(&mut self, label: &str) -> (String, bool) {
+        let channel = self.pc.data_channel(self.channels.ids[label]).unwrap();
+        (channel.protocol().to_owned(), channel.ordered())
     }
 }
 
 fn peer_connection(now: Instant, profiles: &Profiles) -> RTCPeerConnection {
     let (cm80, gcm) = (SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80, SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm);
+    let settings = SettingEngineBuilder::new().with_sctp_max_message_size(SctpMaxMessageSize::Bounded(256 * 1024));
     let settings = match profiles {
-        Profiles::Default => Default::default(),
-        Profiles::Cm80First => SettingEngineBuilder::new().with_srtp_protection_profiles(vec![cm80, gcm]).build(),
-        Profiles::Cm80Only => SettingEngineBuilder::new().with_srtp_protection_profiles(vec![cm80]).build(),
+        Profiles::Default => settings.build(),
+        Profiles::Cm80First => settings.with_srtp_protection_profiles(vec![cm80, gcm]).build(),
+        Profiles::Cm80Only => settings.with_srtp_protection_profiles(vec![cm80]).build(),
     };
     let mut media = MediaEngine::default();
     media.register_default_codecs().unwrap();
@@ -179,7 +240,7 @@ fn answer(offer: &str, server: SocketAddr, ice: &IceCredentials, fingerprint: Fi
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-lite\r\na=group:BUNDLE {}\r\n\
          m=audio 9 UDP/TLS/RTP/SAVPF {PT}\r\na=mid:{}\r\n{transport}a=rtcp-mux\r\na=sendrecv\r\na=rtpmap:{PT} opus/48000/2\r\n\
          a=msid:s t\r\na=ssrc:{SERVER_SSRC} cname:c\r\n\
-         m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:{}\r\n{transport}a=sctp-port:5000\r\na=max-message-size:65536\r\n",
+         m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:{}\r\n{transport}a=sctp-port:5000\r\na=max-message-size:262144\r\n",
         mids.join(" "),
         mids[0],
         mids[1]

@@ -24,6 +24,8 @@ pub(super) struct Link {
     /// Says false for a datagram of that direction that gets lost.
     pub(super) to_server: Filter,
     pub(super) to_client: Filter,
+    /// How long the next datagram is under way.
+    pub(super) delay: Box<dyn FnMut() -> Duration>,
     /// Everything that reached the server.
     pub(super) arrived: Vec<BytesMut>,
     pub(super) inputs: Vec<Input>,
@@ -50,7 +52,8 @@ impl Link {
         }
         let route = Route::udp(client_addr, Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))));
         let (wire, arrived, inputs) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, server, client, route, wire, to_server: Box::new(|_| true), to_client: Box::new(|_| true), arrived, inputs }
+        let (to_server, to_client): (Filter, Filter) = (Box::new(|_| true), Box::new(|_| true));
+        Self { now, server, client, route, wire, to_server, to_client, delay: Box::new(|| DELAY), arrived, inputs }
     }
 
     /// Until `done` or for so long in virtual time. True when done.
@@ -115,12 +118,12 @@ impl Link {
         }
         for datagram in self.client.poll(now) {
             if (self.to_server)(&datagram) {
-                self.wire.push((now + DELAY, true, datagram));
+                self.wire.push((now + (self.delay)(), true, datagram));
             }
         }
         while let Some(transmit) = self.server.poll_transmit() {
             for datagram in transmit.datagrams().filter(|datagram| (self.to_client)(datagram)) {
-                self.wire.push((now + DELAY, false, BytesMut::from(datagram)));
+                self.wire.push((now + (self.delay)(), false, BytesMut::from(datagram)));
             }
         }
         self.take_inputs();

@@ -1,6 +1,7 @@
 //! The transport against a real client, `rtc`'s peer connection, in virtual time; and against strangers.
 
 mod client;
+mod data;
 mod hostile;
 mod link;
 mod stun;
