@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make run` and `make test` install what they need themselves.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check unit interop network bench deny web setup-run setup-test clean
+.PHONY: help run test check unit interop network bench soak deny web setup-run setup-test clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,11 @@ network: setup-test web ## real Chromium over a bad link (root; not yet part of 
 bench: setup-run web ## share of a core per transmuxed channel; ns per forwarded packet beside the bare limit
 	@cargo build --release --locked -p minamo -p minamo-tests --bins
 	@target/release/minamo-bench
+
+MINUTES ?= 10
+soak: web ## peers that come and go for MINUTES=10: memory and descriptors must stay flat
+	@cargo build --locked -p minamo -p minamo-tests --bins
+	@target/debug/minamo-soak --minutes $(MINUTES)
 
 deny: ## licences, sources and banned crates of all dependencies; installs cargo-deny if it is missing
 	@command -v cargo-deny >/dev/null || cargo install cargo-deny --locked

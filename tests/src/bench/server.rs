@@ -100,6 +100,22 @@ impl Server {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
+    /// Open file descriptors.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn descriptors(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
+    /// Ends a channel.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn delete_channel(&self, channel: &str) -> Result<()> {
+        self.api("ImageFlux_20180501.DeleteChannel", json!({"channel_id": channel})).await.map(drop)
+    }
+
     /// Resident memory in KiB.
     ///
     /// # Errors
