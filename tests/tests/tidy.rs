@@ -23,6 +23,7 @@ const HOUSE: &[(&str, &str, bool, &[&str])] = &[
         &["minamo-media", "minamo-sfu-core", "minamo-sfu", "minamo-signaling-proto", "minamo-catalog"],
     ),
     ("minamo-llhls-checker", "tests/llhls", true, &[]),
+    ("minamo-fanout", "tests/fanout", false, &["minamo-media", "minamo-sfu-core", "minamo-sfu"]),
     ("minamo-client", "client", false, &["minamo-media", "minamo-transcode"]),
     (
         "minamo",

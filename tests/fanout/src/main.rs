@@ -1,0 +1,89 @@
+//! `minamo-fanout`: what one forwarded packet costs with everything on, beside the bare limit of the same run.
+//!
+//! Without arguments everything is measured. `engine N` and `engine R S` drive the engine alone with 1 publisher and N subscribers, or R
+//! rooms of S.
+
+mod bare;
+mod clock;
+mod engine;
+mod light;
+mod media;
+mod process;
+mod serve;
+mod sink;
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use self::bare::Limits;
+use self::engine::Scene;
+
+const SCENES: [Scene; 7] = [
+    Scene::Fanout(1),
+    Scene::Fanout(10),
+    Scene::Fanout(64),
+    Scene::Fanout(100),
+    Scene::Fanout(500),
+    Scene::Fanout(1000),
+    Scene::Rooms(50, 4),
+];
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => SCENES.into_iter().try_for_each(engine),
+        ["engine", subscribers] => engine(Scene::Fanout(subscribers.parse()?)),
+        ["engine", rooms, size] => engine(Scene::Rooms(rooms.parse()?, size.parse()?)),
+        ["process", subscribers] => process(Scene::Fanout(subscribers.parse()?)),
+        ["process", rooms, size] => process(Scene::Rooms(rooms.parse()?, size.parse()?)),
+        ["serve", fingerprint] => serve::run(fingerprint),
+        // Without the kernel, for callgrind and perf.
+        ["dry", subscribers] => dry(Scene::Fanout(subscribers.parse()?)),
+        _ => bail!("arguments: none, or engine N, or engine R S, or dry N"),
+    }
+}
+
+/// So much virtual time that about as many packets are counted in each scene.
+fn length(scene: Scene) -> Duration {
+    let packets_a_second: usize = (0..scene.peers()).map(|peer| scene.heard_by(peer).len() * 320).sum();
+    Duration::from_millis((400_000_000 / packets_a_second as u64).clamp(2000, 20_000))
+}
+
+fn engine(scene: Scene) -> Result<()> {
+    let before = Limits::measure(scene.peers().min(1000))?;
+    let dry = engine::run(scene, length(scene), false)?;
+    let outcome = engine::run(scene, length(scene), true)?;
+    let after = Limits::measure(scene.peers().min(1000))?;
+    let (sendto, gso) = (f64::midpoint(before.sendto, after.sendto), f64::midpoint(before.gso, after.gso));
+    println!(
+        "{scene}: {:.0} ns a packet, {:.0} of them before the kernel; bare sendto {sendto:.0}, GSO x4 {gso:.0}; {:.2} and {:.2} of them; {:.2} packets a call; {:.2} ms a join",
+        outcome.per_packet,
+        dry.per_packet,
+        outcome.per_packet / sendto,
+        outcome.per_packet / gso,
+        outcome.packets as f64 / outcome.calls as f64,
+        outcome.per_join / 1e6,
+    );
+    Ok(())
+}
+
+fn process(scene: Scene) -> Result<()> {
+    let outcome = process::run(scene, Duration::from_secs(10))?;
+    println!(
+        "{scene}: {:.0} ns a packet, {:.2} ms a join, {:.1} KiB idle, {:.1} KiB active, the load saw {:.1} %",
+        outcome.per_packet,
+        outcome.per_join / 1e6,
+        outcome.idle_kib,
+        outcome.active_kib,
+        outcome.seen * 100.0,
+    );
+    Ok(())
+}
+
+fn dry(scene: Scene) -> Result<()> {
+    let outcome = engine::run(scene, length(scene), false)?;
+    println!("{scene}: {:.0} ns a packet, {:.2} ms a join", outcome.per_packet, outcome.per_join / 1e6);
+    Ok(())
+}
