@@ -173,7 +173,7 @@ impl World {
         }
         let phase = |peer: usize| (peer as f64 * 0.618_034).fract();
         let peers = (0..scene.peers()).map(|peer| Light::new(now, credentials(peer), phase(peer))).collect::<Result<_>>()?;
-        let routes = addresses.into_iter().map(|remote| Route { remote, local: None }).collect();
+        let routes = addresses.into_iter().map(|remote| Route::udp(remote, None)).collect();
         let sources = (0..scene.publishers()).map(|publisher| Source::new(publisher as u64)).collect();
         let engine = Engine { shard, sink, sent: Vec::new(), spent: 0 };
         Ok(Self { now, scene, engine, kit, peers, routes, ports, sources, inputs: Vec::new(), spoken: Vec::new() })
