@@ -5,6 +5,7 @@
 //!
 //! * [`shard::Shard`] owns peers and forwards between them; one thread drives one shard.
 //! * [`transport::Transport`] is one peer's ICE-lite, DTLS and SRTP.
+//! * [`turn::TurnServer`] wraps datagrams of clients that cannot send us plain UDP.
 //! * [`tap::Assembler`] makes access units out of the packets that a shard copies aside, on another thread.
 //! * [`room::Room`] says who hears whom; signaling owns it.
 
@@ -14,6 +15,7 @@ pub mod rtcp;
 pub mod shard;
 pub mod tap;
 pub mod transport;
+pub mod turn;
 
 mod budget;
 #[allow(dead_code)] // until layers are switched
