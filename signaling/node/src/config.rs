@@ -11,12 +11,40 @@ pub struct SignalingConfig {
     pub connections_max: usize,
     /// Tracks forwarded to one peer at once. Further ones wait until another ends: an SDP of thousands of sections helps nobody.
     pub downlinks_per_peer_max: usize,
+    /// Where every new connection is sent instead, as `wss://…/signaling`: for emptying a node. Never one that was sent here.
+    pub redirect_url: Option<String>,
+    /// Signaling over data channels.
+    pub data: DataDefaults,
     /// Times of one session.
     pub timing: Timing,
 }
 
 impl Default for SignalingConfig {
     fn default() -> Self {
-        Self { connections_per_room_max: 1000, connections_max: 10_000, downlinks_per_peer_max: 100, timing: Timing::default() }
+        Self {
+            connections_per_room_max: 1000,
+            connections_max: 10_000,
+            downlinks_per_peer_max: 100,
+            redirect_url: None,
+            data: DataDefaults::default(),
+            timing: Timing::default(),
+        }
+    }
+}
+
+/// Signaling over data channels, where `connect` leaves it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataDefaults {
+    /// Whether it is used.
+    pub signaling: bool,
+    /// Whether connections then outlive their WebSockets.
+    pub ignore_disconnect_websocket: bool,
+    /// Whether the server's own channels are compressed (zlib).
+    pub compress: bool,
+}
+
+impl Default for DataDefaults {
+    fn default() -> Self {
+        Self { signaling: false, ignore_disconnect_websocket: false, compress: true }
     }
 }

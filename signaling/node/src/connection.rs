@@ -1,58 +1,56 @@
-//! One WebSocket: carries out what its [`Session`] wants.
+//! One connection: carries out what its [`Session`] wants. Lives as long as the session does, with or without its WebSocket.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
-use minamo_catalog::{CatalogError, Channel};
-use minamo_media::{ChannelId, ConnectionId};
-use minamo_sfu_core::model::{Command, IceCredentials, PeerId};
+use axum::extract::ws::{Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use minamo_sfu_core::model::{Command, IceCredentials, PeerEvent, PeerId};
 use minamo_signaling_proto::api::ChannelSettings;
 use minamo_signaling_proto::sora::Connect;
 use tracing::Instrument as _;
 
-use crate::mailbox::{Letters, Mailbox};
+use crate::door::{self, Entry, Refusal};
+use crate::figures::Figures;
+use crate::mailbox::{Letter, Letters, Mailbox};
 use crate::place::{Place, remove_peer};
-use crate::rooms::{JoinError, Newcomer};
-use crate::session::{Action, Admission, Closing, Reason, Session};
+use crate::rooms::{JoinError, Joined, Newcomer};
+use crate::session::{Action, Admission, Closing, Line, Reason, Session, UserMessage};
 use crate::signaling::Shared;
-use crate::{Busy, ids};
+use crate::socket::{Frame, Socket};
+use crate::{Busy, agreement, ids, rpc};
 
-/// A client that takes a frame no faster than this is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the client may take to answer a close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-
-type Lookup = Pin<Box<dyn Future<Output = (u64, Result<Option<Channel>, CatalogError>)> + Send>>;
+type Knock = Pin<Box<dyn Future<Output = Result<Entry, Refusal>> + Send>>;
 
 pub(crate) struct Connection {
     shared: Arc<Shared>,
     session: Session,
-    sink: SplitSink<WebSocket, Message>,
-    stream: SplitStream<WebSocket>,
+    /// `None` once it is lost or closed.
+    socket: Option<Socket>,
     mailbox: Arc<Mailbox>,
-    /// While the catalog is asked.
-    joining: Option<(Box<Connect>, Lookup)>,
+    figures: Arc<Figures>,
+    rpc_methods: Vec<String>,
+    /// While the catalog and the auth webhook are asked.
+    joining: Option<Knock>,
     place: Option<Place>,
 }
 
 enum Wake {
-    Frame(Option<Result<Message, axum::Error>>),
+    Frame(Frame),
     Mail(Letters),
-    LookedUp(u64, Result<Option<Channel>, CatalogError>),
+    Knocked(Result<Entry, Refusal>),
     Timeout,
     Stopping,
 }
 
 impl Connection {
     pub(crate) fn new(shared: Arc<Shared>, socket: WebSocket) -> Self {
-        let (sink, stream) = socket.split();
         let session = Session::new(Instant::now(), shared.config.timing);
-        Self { shared, session, sink, stream, mailbox: Arc::default(), joining: None, place: None }
+        let (mailbox, figures) = (Arc::default(), Arc::default());
+        let socket = Some(Socket::new(socket));
+        Self { shared, session, socket, mailbox, figures, rpc_methods: Vec::new(), joining: None, place: None }
     }
 
     pub(crate) async fn run(mut self) {
@@ -69,61 +67,90 @@ impl Connection {
     }
 
     async fn wait(&mut self) -> Wake {
-        let deadline = self.session.poll_timeout().unwrap_or_else(Instant::now);
-        let lookup = async {
+        let deadline = self.session.poll_timeout();
+        let sleep = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let knock = async {
             match &mut self.joining {
-                Some((_, lookup)) => lookup.await,
+                Some(knock) => knock.await,
+                None => std::future::pending().await,
+            }
+        };
+        let frame = async {
+            match &mut self.socket {
+                Some(socket) => socket.next().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = self.shared.stopping.cancelled() => Wake::Stopping,
-            (epoch, found) = lookup => Wake::LookedUp(epoch, found),
+            () = self.shared.stopping.cancelled(), if !self.session.is_over() => Wake::Stopping,
+            knocked = knock => Wake::Knocked(knocked),
             letters = self.mailbox.take() => Wake::Mail(letters),
-            frame = self.stream.next() => Wake::Frame(frame),
-            () = tokio::time::sleep_until(deadline.into()) => Wake::Timeout,
+            frame = frame => Wake::Frame(frame),
+            () = sleep => Wake::Timeout,
         }
     }
 
     async fn take(&mut self, wake: Wake) {
         let now = Instant::now();
         match wake {
-            Wake::Stopping => self.session.close(Closing::SHUTDOWN),
+            Wake::Stopping => self.session.close(now, Closing::SHUTDOWN),
             Wake::Timeout => self.session.handle_timeout(now),
             Wake::Frame(frame) => self.take_frame(now, frame),
             Wake::Mail(letters) => self.take_letters(now, letters).await,
-            Wake::LookedUp(epoch, found) => {
-                if let Some((connect, _)) = self.joining.take() {
-                    self.join(connect, epoch, found);
-                }
+            Wake::Knocked(knocked) => {
+                self.joining = None;
+                self.enter(now, knocked);
             }
         }
     }
 
-    fn take_frame(&mut self, now: Instant, frame: Option<Result<Message, axum::Error>>) {
+    fn take_frame(&mut self, now: Instant, frame: Frame) {
         match frame {
-            Some(Ok(Message::Text(text))) => self.session.handle_text(now, text.as_str()),
-            Some(Ok(Message::Binary(_))) => self.session.handle_binary(),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(_))) | None => self.session.handle_socket_closed(),
-            Some(Err(error)) => match frame_fault(&error) {
-                Some(reason) => self.session.handle_bad_frame(reason),
-                None => self.session.handle_socket_closed(),
-            },
+            Frame::Text(text) => self.session.handle_text(now, text.as_str()),
+            Frame::Binary => self.session.handle_binary(now),
+            Frame::Nothing => {}
+            Frame::Bad(reason) => self.session.handle_bad_frame(now, reason),
+            Frame::Closed => {
+                self.socket = None;
+                self.session.handle_socket_closed();
+            }
         }
     }
 
     async fn take_letters(&mut self, now: Instant, letters: Letters) {
         if let Some(closing) = letters.closing {
-            return self.session.close(closing);
+            self.session.close(now, closing);
         }
         for event in letters.peer_events {
-            self.session.handle_peer_event(now, event);
-        }
-        for notice in letters.notices {
-            if !self.send(Message::Text(notice)).await {
-                return;
+            match event {
+                PeerEvent::Report(report) => self.figures.put_report(*report),
+                PeerEvent::Closed(why) => {
+                    if let Some(place) = &mut self.place {
+                        place.peer_is_gone();
+                    }
+                    self.session.handle_peer_event(now, PeerEvent::Closed(why));
+                }
+                event => self.session.handle_peer_event(now, event),
             }
+        }
+        for letter in letters.letters {
+            match letter {
+                Letter::Notice(line, notice) => self.session.say(line, &notice),
+                Letter::Message(message) => self.session.tell(&message),
+            }
+            // One by one: what waits for a slow WebSocket waits in the mailbox, which is bounded.
+            self.act().await;
+        }
+        if letters.stats_wanted
+            && let Some(peer) = self.place.as_ref().map(|place| place.peer)
+        {
+            self.session.ask_for_stats();
+            self.command(Command::Report(peer));
         }
         if let (true, Some(place)) = (letters.room_changed, &self.place) {
             let wanted = self.shared.rooms.wanted(&place.channel, &place.connection);
@@ -131,23 +158,19 @@ impl Connection {
         }
     }
 
-    /// Whether the client is still there.
-    async fn send(&mut self, message: Message) -> bool {
-        let sent = tokio::time::timeout(WRITE_TIMEOUT, self.sink.send(message)).await;
-        let sent = matches!(sent, Ok(Ok(())));
-        if !sent {
+    async fn send(&mut self, text: Utf8Bytes) {
+        let Some(socket) = &mut self.socket else { return };
+        if !socket.send(text).await {
+            self.socket = None;
             self.session.handle_socket_closed();
         }
-        sent
     }
 
     async fn act(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Join(connect) => self.look_up(connect),
-                Action::Send(text) => {
-                    self.send(Message::Text(text.into())).await;
-                }
+                Action::Join(connect) => self.knock(connect),
+                Action::Send(text) => self.send(text).await,
                 Action::Sfu(command) => self.command(command),
                 Action::Created => self.in_room(|shared, place| shared.rooms.created(&place.channel, &place.connection)),
                 Action::Publish(tracks) => {
@@ -156,12 +179,17 @@ impl Connection {
                 Action::Updated { minutes } => {
                     self.in_room(|shared, place| shared.rooms.updated(&place.channel, &place.connection, minutes));
                 }
+                Action::Message(label, payload) => self.pass_on(label, payload),
+                Action::Rpc(request) => self.call(&request),
+                Action::ClientStats(stats) => self.figures.put_client_stats(stats),
+                Action::HangUp => self.socket = None,
+                Action::Refuse(reason) => self.refuse(reason),
                 Action::Leave => {
-                    if let Some(place) = self.place.take() {
-                        place.leave();
+                    if let Some(place) = &mut self.place {
+                        place.leave_room();
                     }
                 }
-                Action::Close(closing) => self.close(closing).await,
+                Action::Close(closing) => self.close(closing),
             }
         }
     }
@@ -172,32 +200,42 @@ impl Connection {
         }
     }
 
-    fn look_up(&mut self, connect: Box<Connect>) {
-        let shared = self.shared.clone();
-        let channel = ChannelId::from(connect.channel_id.as_str());
-        let lookup = async move {
-            let epoch = shared.rooms.epoch();
-            (epoch, shared.catalog.channel(&channel).await)
-        };
-        self.joining = Some((connect, Box::pin(lookup)));
+    fn pass_on(&self, label: Arc<str>, payload: Bytes) {
+        self.in_room(|shared, place| {
+            let message = UserMessage::new(label, place.connection.clone(), payload);
+            shared.rooms.message(&place.channel, &place.connection, message);
+        });
     }
 
-    fn join(&mut self, connect: Box<Connect>, epoch: u64, found: Result<Option<Channel>, CatalogError>) {
-        let channel = match found {
-            Ok(Some(channel)) => channel,
-            Ok(None) => return self.session.close(Closing::error("CHANNEL-NOT-FOUND")),
-            Err(error) => {
-                tracing::error!(%error, "the catalog cannot be read");
-                return self.session.close(Closing::error("INTERNAL-ERROR"));
-            }
+    fn call(&mut self, request: &str) {
+        let Some(place) = &self.place else { return };
+        if let Some(response) = rpc::answer(&self.shared, place, &self.rpc_methods, request) {
+            self.session.say(Line::Rpc, &response.into());
+        }
+    }
+
+    fn knock(&mut self, connect: Box<Connect>) {
+        self.joining = Some(Box::pin(door::knock(self.shared.clone(), connect)));
+    }
+
+    fn enter(&mut self, now: Instant, knocked: Result<Entry, Refusal>) {
+        let entry = match knocked {
+            Ok(entry) => entry,
+            Err(Refusal::Reason(reason)) => return self.session.close(now, reason.into()),
+            Err(Refusal::Words(words)) => return self.session.refuse(&words),
+            Err(Refusal::Redirect(location)) => return self.session.redirect(now, location),
         };
-        let connection = ConnectionId::from(ids::fresh());
-        let newcomer = Newcomer::new(connection.clone(), &connect, self.mailbox.clone());
-        let joined = match self.shared.rooms.join(epoch, &channel, newcomer, self.shared.config.connections_per_room_max) {
-            Ok(joined) => joined,
-            Err(JoinError::Stale) => return self.look_up(connect),
-            Err(JoinError::Refused(reason)) => return self.session.close(reason.into()),
-        };
+        let newcomer = Newcomer::new(entry.connection.clone(), &entry.connect, self.mailbox.clone(), self.figures.clone());
+        let limit = self.shared.config.connections_per_room_max;
+        match self.shared.rooms.join(entry.epoch, &entry.channel, newcomer, limit) {
+            Ok(joined) => self.admit(now, entry, joined),
+            Err(JoinError::Stale) => self.joining = Some(Box::pin(door::look_again(self.shared.clone(), entry))),
+            Err(JoinError::Refused(reason)) => self.session.close(now, reason.into()),
+        }
+    }
+
+    fn admit(&mut self, now: Instant, entry: Entry, joined: Joined) {
+        let Entry { channel, connection, connect, grants, .. } = entry;
         tracing::Span::current().record("channel", channel.id.as_str()).record("connection", connection.as_str());
         tracing::info!(role = ?connect.role, client = connect.client.sora_client.as_deref().unwrap_or(""), "joins");
         let has_hls = channel.kind.has_hls();
@@ -206,6 +244,7 @@ impl Connection {
         }
         let peer = ids::next_peer();
         self.place = Some(Place::new(self.shared.clone(), channel.id.clone(), connection.clone(), peer));
+        self.rpc_methods.clone_from(&grants.rpc_methods);
         let admission = Admission {
             video_bps_max: ChannelSettings::stored(&channel.settings).ok().and_then(|settings| settings.video_bps_max()),
             channel: channel.id,
@@ -219,8 +258,11 @@ impl Connection {
             downlinks_max: self.shared.config.downlinks_per_peer_max,
             seed: rand::random(),
             wanted: joined.wanted,
+            data: agreement::data_plan(&connect, &self.shared.config.data, !grants.rpc_methods.is_empty()),
+            grants,
         };
-        self.session.admit(Instant::now(), &admission);
+        self.session.overrule(connect);
+        self.session.admit(now, &admission);
     }
 
     fn command(&mut self, command: Command) {
@@ -228,12 +270,15 @@ impl Connection {
             Command::AddPeer { peer, ice } => self.add_peer(peer, ice),
             Command::RemovePeer { peer, clean } => {
                 remove_peer(&self.shared, peer, clean);
+                if let Some(place) = &mut self.place {
+                    place.peer_is_gone();
+                }
                 Ok(())
             }
             command => self.shared.media.command(command),
         };
         if let Err(Busy) = result {
-            self.session.close(Closing::error("SERVER-OVERLOADED"));
+            self.session.close(Instant::now(), Closing::error("SERVER-OVERLOADED"));
         }
     }
 
@@ -242,30 +287,22 @@ impl Connection {
         self.shared.media.add_peer(peer, ice, Box::new(move |event| mailbox.peer_event(event)))
     }
 
-    /// Says goodbye and waits a little for the client to say it too.
-    async fn close(&mut self, closing: Closing) {
+    fn refuse(&mut self, reason: String) {
+        tracing::info!(reason, "is refused by the auth webhook");
+        self.say_goodbye(4490, reason.into(), "AUTH-REFUSED");
+    }
+
+    fn close(&mut self, closing: Closing) {
         let Reason(reason) = closing.reason;
         tracing::info!(code = closing.code, reason, "closes");
-        metrics::counter!("minamo_signaling_closes_total", "reason" => reason).increment(1);
-        let frame = CloseFrame { code: closing.code, reason: Utf8Bytes::from_static(reason) };
-        let goodbye = async {
-            if self.sink.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.stream.next().await {}
-            }
-        };
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+        self.say_goodbye(closing.code, Utf8Bytes::from_static(reason), reason);
     }
-}
 
-/// What the client did wrong, or `None` when the connection simply broke.
-fn frame_fault(error: &axum::Error) -> Option<Reason> {
-    let text = error.to_string();
-    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    if io.is_some() || text.contains("IO error") || text.contains("Connection reset") || text.contains("closed") {
-        None
-    } else if text.contains("too long") || text.contains("too big") {
-        Some(Reason("MESSAGE-TOO-LARGE"))
-    } else {
-        Some(Reason("BAD-FRAME"))
+    /// Beside everything else: the client may take its time, and data channels may still have to be closed.
+    fn say_goodbye(&mut self, code: u16, reason: Utf8Bytes, counted_as: &'static str) {
+        metrics::counter!("minamo_signaling_closes_total", "reason" => counted_as).increment(1);
+        if let Some(socket) = self.socket.take() {
+            self.shared.spawn(socket.close(code, reason).in_current_span());
+        }
     }
 }

@@ -3,24 +3,29 @@
 //! `session::Session` is one connection's protocol as a value: messages in, actions out, told the time. [`Signaling`] is the
 //! shell around it: sockets, timers, rooms and the SFU. Media bytes never come through here.
 
+mod agreement;
 pub mod api;
 mod clock;
 mod config;
 mod connection;
+mod door;
+mod figures;
 mod ids;
 mod mailbox;
 mod media_plane;
 mod place;
 mod programmes;
 mod rooms;
+mod rpc;
 mod session;
 mod signaling;
+mod socket;
 mod summary;
 #[cfg(test)]
 mod tests;
 pub mod whip;
 
-pub use config::SignalingConfig;
+pub use config::{DataDefaults, SignalingConfig};
 pub use media_plane::{Busy, MediaPlane, OnPeerEvent};
 pub use programmes::{PlaylistPath, Programmes};
 pub use session::Timing;

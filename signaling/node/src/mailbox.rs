@@ -1,17 +1,19 @@
-//! What others leave for a connection: notifications, SFU events, changes of the room, orders to close.
+//! What others leave for a connection: notifications, messages, SFU events, changes of the room, orders to close.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
+use minamo_media::TrackId;
 use minamo_sfu_core::model::PeerEvent;
 use tokio::sync::Notify;
 
-use crate::session::Closing;
+use crate::session::{Closing, Line, Notice, UserMessage};
 
-/// Notifications that may wait for one connection. Whoever does not take them is closed with `TOO-SLOW`: a gap in what it
+/// Letters and events that may wait for one connection, each. Whoever does not take them is closed with `TOO-SLOW`: a gap in what it
 /// knows of the room would be worse than to come again.
-const NOTICES_MAX: usize = 4096;
+const WAITING_MAX: usize = 4096;
+/// Bytes of letters, and bytes of messages from the peer itself, that may wait, each.
+const BYTES_MAX: usize = 8 << 20;
 
 /// Bounded, never blocks whoever writes: media threads do.
 #[derive(Debug, Default)]
@@ -20,17 +22,39 @@ pub(crate) struct Mailbox {
     wake: Notify,
 }
 
+/// Something for the client.
+#[derive(Clone, Debug)]
+pub(crate) enum Letter {
+    /// JSON, shared with all who get the same.
+    Notice(Line, Notice),
+    /// Another client's message.
+    Message(Arc<UserMessage>),
+}
+
+impl Letter {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Notice(_, notice) => notice.text().len(),
+            Self::Message(message) => message.len(),
+        }
+    }
+}
+
 /// Everything that came since the last look.
 #[derive(Debug, Default)]
 pub(crate) struct Letters {
-    /// Text frames, shared with all who get the same; at most [`NOTICES_MAX`].
-    pub notices: VecDeque<Utf8Bytes>,
+    /// In order; at most [`WAITING_MAX`] and [`BYTES_MAX`].
+    pub letters: VecDeque<Letter>,
+    bytes: usize,
     /// The tracks in the room are others now. However often they change, this is said once.
     pub room_changed: bool,
+    /// Somebody wants the connection's numbers: the SFU's and the client's.
+    pub stats_wanted: bool,
     /// The first order counts.
     pub closing: Option<Closing>,
-    /// The SFU says at most two things of a peer.
+    /// Of the SFU, in order; what only the latest of matters is there once. At most [`WAITING_MAX`], and [`BYTES_MAX`] of data.
     pub peer_events: Vec<PeerEvent>,
+    event_bytes: usize,
 }
 
 impl Mailbox {
@@ -39,18 +63,28 @@ impl Mailbox {
         self.wake.notify_one();
     }
 
-    pub(crate) fn notice(&self, text: Utf8Bytes) {
+    pub(crate) fn letter(&self, letter: Letter) {
         self.put(|letters| {
-            if letters.notices.len() < NOTICES_MAX {
-                letters.notices.push_back(text);
+            let bytes = letters.bytes + letter.bytes();
+            if letters.letters.len() < WAITING_MAX && bytes <= BYTES_MAX {
+                letters.bytes = bytes;
+                letters.letters.push_back(letter);
             } else {
                 letters.closing.get_or_insert(Closing::error("TOO-SLOW"));
             }
         });
     }
 
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.letter(Letter::Notice(Line::Notify, notice));
+    }
+
     pub(crate) fn room_changed(&self) {
         self.put(|letters| letters.room_changed = true);
+    }
+
+    pub(crate) fn want_stats(&self) {
+        self.put(|letters| letters.stats_wanted = true);
     }
 
     pub(crate) fn close(&self, closing: Closing) {
@@ -59,8 +93,24 @@ impl Mailbox {
         });
     }
 
+    /// Of the connection's own peer. A client that sends messages faster than they are passed on is closed with `TOO-SLOW` too.
     pub(crate) fn peer_event(&self, event: PeerEvent) {
-        self.put(|letters| letters.peer_events.push(event));
+        self.put(|letters| {
+            if let Some(key) = latest_of(&event)
+                && let Some(waiting) = letters.peer_events.iter_mut().find(|waiting| latest_of(waiting) == Some(key))
+            {
+                *waiting = event;
+                return;
+            }
+            let bytes = letters.event_bytes + if let PeerEvent::Data(message) = &event { message.payload.len() } else { 0 };
+            let last = matches!(event, PeerEvent::Closed(_));
+            if last || (letters.peer_events.len() < WAITING_MAX && bytes <= BYTES_MAX) {
+                letters.event_bytes = bytes;
+                letters.peer_events.push(event);
+            } else {
+                letters.closing.get_or_insert(Closing::error("TOO-SLOW"));
+            }
+        });
     }
 
     /// Waits until something was put, then takes everything.
@@ -70,23 +120,71 @@ impl Mailbox {
     }
 }
 
+/// Of which thing an event tells the present state: a later one replaces it.
+fn latest_of(event: &PeerEvent) -> Option<(u8, TrackId)> {
+    match event {
+        PeerEvent::AudioLevel(track, _) => Some((0, *track)),
+        PeerEvent::LayersWatched(track, _) => Some((1, *track)),
+        PeerEvent::Network(_) => Some((2, TrackId(0))),
+        PeerEvent::Report(_) => Some((3, TrackId(0))),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use minamo_sfu_core::model::{CloseReason, DataMessage};
+
     use super::*;
+
+    fn notice() -> Notice {
+        String::from("x").into()
+    }
 
     #[tokio::test]
     async fn a_reader_that_never_reads_is_closed_and_memory_stays_bounded() {
         let mailbox = Mailbox::default();
-        for _ in 0..NOTICES_MAX {
-            mailbox.notice("x".into());
+        for _ in 0..WAITING_MAX {
+            mailbox.notice(notice());
         }
         let letters = mailbox.take().await;
-        assert_eq!((letters.notices.len(), letters.closing), (NOTICES_MAX, None));
-        for _ in 0..NOTICES_MAX + 5 {
-            mailbox.notice("x".into());
+        assert_eq!((letters.letters.len(), letters.closing), (WAITING_MAX, None));
+        for _ in 0..WAITING_MAX + 5 {
+            mailbox.notice(notice());
         }
         mailbox.close(Closing::API);
         let letters = mailbox.take().await;
-        assert_eq!((letters.notices.len(), letters.closing), (NOTICES_MAX, Some(Closing::error("TOO-SLOW"))));
+        assert_eq!((letters.letters.len(), letters.closing), (WAITING_MAX, Some(Closing::error("TOO-SLOW"))));
+    }
+
+    #[tokio::test]
+    async fn long_letters_and_data_are_bounded_by_bytes() {
+        let mailbox = Mailbox::default();
+        let long = Notice::from("x".repeat(BYTES_MAX / 4));
+        for _ in 0..6 {
+            mailbox.letter(Letter::Notice(Line::Push, long.clone()));
+        }
+        let letters = mailbox.take().await;
+        assert_eq!((letters.letters.len(), letters.closing), (4, Some(Closing::error("TOO-SLOW"))));
+        let data = DataMessage { label: "#a".into(), binary: true, payload: Bytes::from(vec![0; BYTES_MAX / 2]) };
+        for _ in 0..5 {
+            mailbox.peer_event(PeerEvent::Data(data.clone()));
+        }
+        mailbox.peer_event(PeerEvent::Closed(CloseReason::IceTimeout));
+        let letters = mailbox.take().await;
+        assert_eq!((letters.peer_events.len(), letters.closing), (3, Some(Closing::error("TOO-SLOW"))));
+    }
+
+    #[tokio::test]
+    async fn of_levels_only_the_latest_waits() {
+        let mailbox = Mailbox::default();
+        for level in 0..100 {
+            mailbox.peer_event(PeerEvent::AudioLevel(TrackId(1), level));
+            mailbox.peer_event(PeerEvent::AudioLevel(TrackId(2), level));
+            mailbox.peer_event(PeerEvent::Network(level % 4));
+        }
+        let expected = [PeerEvent::AudioLevel(TrackId(1), 99), PeerEvent::AudioLevel(TrackId(2), 99), PeerEvent::Network(99 % 4)];
+        assert_eq!(mailbox.take().await.peer_events, expected);
     }
 }

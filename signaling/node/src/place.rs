@@ -14,26 +14,39 @@ pub(crate) struct Place {
     pub channel: ChannelId,
     pub connection: ConnectionId,
     pub peer: PeerId,
-    peer_is_gone: bool,
+    in_room: bool,
+    in_sfu: bool,
 }
 
 impl Place {
     /// The room has taken it in.
     pub(crate) fn new(shared: Arc<Shared>, channel: ChannelId, connection: ConnectionId, peer: PeerId) -> Self {
-        Self { shared, channel, connection, peer, peer_is_gone: false }
+        Self { shared, channel, connection, peer, in_room: true, in_sfu: true }
+    }
+
+    /// Leaves the room, and everything else, the SFU apart.
+    pub(crate) fn leave_room(&mut self) {
+        if std::mem::take(&mut self.in_room) {
+            self.shared.rooms.leave(&self.channel, &self.connection);
+        }
+    }
+
+    /// The SFU has forgotten the peer, or was told to.
+    pub(crate) fn peer_is_gone(&mut self) {
+        self.in_sfu = false;
     }
 
     /// Leaves the room. The SFU has forgotten the peer, or was told to.
     pub(crate) fn leave(mut self) {
-        self.peer_is_gone = true;
+        self.peer_is_gone();
     }
 }
 
 impl Drop for Place {
     /// A task may be dropped in the middle, with its runtime: nobody may stay in a room without somebody behind it.
     fn drop(&mut self) {
-        self.shared.rooms.leave(&self.channel, &self.connection);
-        if !self.peer_is_gone {
+        self.leave_room();
+        if self.in_sfu {
             let _ = self.shared.media.command(Command::RemovePeer { peer: self.peer, clean: false });
         }
     }

@@ -199,7 +199,7 @@ fn other_messages() {
     assert_eq!(parse(r#"{"type":"re-answer","sdp":5}"#), Err("INVALID-SDP"));
     assert_eq!(parse(r#"{"type":"answer","sdp":"x"}"#), Ok(ClientMessage::Answer { sdp: "x".into() }));
     assert_eq!(parse(r#"{"type":"candidate","candidate":""}"#), Ok(ClientMessage::Candidate));
-    assert_eq!(parse(r#"{"type":"pong","stats":[{}]}"#), Ok(ClientMessage::Pong));
+    assert_eq!(parse(r#"{"type":"pong","stats":[{}]}"#), Ok(ClientMessage::Pong { stats: Some(json!([{}])) }));
     assert_eq!(parse(r#"{"type":"disconnect"}"#), Ok(ClientMessage::Disconnect { reason: String::new() }));
     let long = format!(r#"{{"type":"disconnect","reason":"{}"}}"#, "あ".repeat(500));
     let Ok(ClientMessage::Disconnect { reason }) = parse(&long) else { panic!() };

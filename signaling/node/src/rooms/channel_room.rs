@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId, TrackId};
 use minamo_sfu_core::room::{self, Room};
 use minamo_signaling_proto::sora::{Connect, ConnectionEvent, Counters, Event, Notify, Present, Role, ServerMessage};
 
-use crate::mailbox::Mailbox;
-use crate::session::{Closing, Published, Reason};
+use crate::figures::Figures;
+use crate::mailbox::{Letter, Mailbox};
+use crate::session::{Closing, Notice, Published, Reason, UserMessage};
 use crate::{ConnectionSummary, clock, ids};
 
 /// Somebody at the door.
@@ -22,11 +22,15 @@ pub(crate) struct Newcomer {
     pub authn_metadata: Option<serde_json::Value>,
     pub audio: bool,
     pub video: bool,
+    /// The labels of which it is sent messages.
+    pub labels: Vec<Arc<str>>,
     pub mailbox: Arc<Mailbox>,
+    pub figures: Arc<Figures>,
 }
 
 impl Newcomer {
-    pub(crate) fn new(connection: ConnectionId, connect: &Connect, mailbox: Arc<Mailbox>) -> Self {
+    pub(crate) fn new(connection: ConnectionId, connect: &Connect, mailbox: Arc<Mailbox>, figures: Arc<Figures>) -> Self {
+        let receives = connect.data.channels.iter().filter(|channel| channel.direction.receives());
         Self {
             connection,
             role: connect.role,
@@ -35,7 +39,9 @@ impl Newcomer {
             authn_metadata: connect.signaling_notify_metadata.clone(),
             audio: connect.audio.is_some(),
             video: connect.video.is_some(),
+            labels: receives.map(|channel| channel.label.as_str().into()).collect(),
             mailbox,
+            figures,
         }
     }
 }
@@ -49,7 +55,9 @@ struct Member {
     /// Media is up: it counts, is told of others, and others know of it.
     live: bool,
     minutes: u64,
+    labels: Vec<Arc<str>>,
     mailbox: Arc<Mailbox>,
+    figures: Arc<Figures>,
 }
 
 pub(super) struct ChannelRoom {
@@ -89,7 +97,8 @@ impl ChannelRoom {
         if self.single && newcomer.role.sends() && self.members.values().any(|member| member.role.sends()) {
             return Err(Reason("PUBLISHER-ALREADY-CONNECTED"));
         }
-        let Newcomer { connection, role, client_id, bundle_id, authn_metadata, audio, video, mailbox } = newcomer;
+        let Newcomer { connection, role, client_id, bundle_id, authn_metadata, audio, video, labels, mailbox, figures } =
+            newcomer;
         let joined = self.room.join(connection.clone(), room_role(role), bundle_id.clone());
         joined.map_err(|_| Reason("INTERNAL-ERROR"))?;
         let present = Present {
@@ -101,7 +110,7 @@ impl ChannelRoom {
             metadata: None,
         };
         let created_timestamp = clock::now();
-        let member = Member { role, present, audio, video, created_timestamp, live: false, minutes: 0, mailbox };
+        let member = Member { role, present, audio, video, created_timestamp, live: false, minutes: 0, labels, mailbox, figures };
         self.members.insert(connection, member);
         Ok(())
     }
@@ -150,6 +159,16 @@ impl ChannelRoom {
         }
     }
 
+    pub(super) fn message(&self, sender: &ConnectionId, message: UserMessage) {
+        let Some(from) = self.members.get(sender) else { return };
+        let message = Arc::new(message);
+        let hears =
+            |member: &&Member| member.present.bundle_id != from.present.bundle_id && member.labels.contains(message.label());
+        for member in self.members.values().filter(hears) {
+            member.mailbox.letter(Letter::Message(message.clone()));
+        }
+    }
+
     pub(super) fn created(&mut self, connection: &ConnectionId) {
         let Some(member) = self.members.get_mut(connection) else { return };
         member.live = true;
@@ -186,7 +205,7 @@ impl ChannelRoom {
         self.members.values().filter(hears)
     }
 
-    fn text(&self, event: Event) -> Utf8Bytes {
+    fn text(&self, event: Event) -> Notice {
         let notify = Notify { timestamp: clock::now(), session_id: self.session_id.clone(), event };
         ServerMessage::Notify(Box::new(notify)).to_text().into()
     }

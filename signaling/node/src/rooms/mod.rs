@@ -11,7 +11,7 @@ use minamo_media::{ChannelId, ConnectionId};
 use tokio::sync::Notify;
 
 use crate::ConnectionSummary;
-use crate::session::{Closing, Published, Reason};
+use crate::session::{Closing, Published, Reason, UserMessage};
 use channel_room::ChannelRoom;
 pub(crate) use channel_room::Newcomer;
 
@@ -89,6 +89,11 @@ impl Rooms {
 
     pub(crate) fn publish(&self, channel: &ChannelId, connection: &ConnectionId, tracks: Vec<Published>) {
         self.with(channel, |room| room.publish(connection, tracks));
+    }
+
+    /// Passes a message on to everybody who receives its label, except the sender and its bundle.
+    pub(crate) fn message(&self, channel: &ChannelId, sender: &ConnectionId, message: UserMessage) {
+        self.with(channel, |room| room.message(sender, message));
     }
 
     pub(crate) fn wanted(&self, channel: &ChannelId, connection: &ConnectionId) -> Vec<Published> {

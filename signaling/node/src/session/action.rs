@@ -1,9 +1,13 @@
 //! What a session wants done.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use minamo_sfu_core::model::{Command, Fingerprint};
 use minamo_signaling_proto::sora::{BadMessage, Connect};
+use serde_json::Value;
 
 use super::Published;
 
@@ -42,6 +46,10 @@ impl Closing {
     pub const DISCONNECT: Self = Self { code: 1000, reason: Reason("TYPE-DISCONNECT"), clean: true };
     /// The API asked for it.
     pub const API: Self = Self { code: 1000, reason: Reason("DISCONNECTED-API"), clean: true };
+    /// Its time is over (`connection_lifetime` of the auth webhook).
+    pub const LIFETIME: Self = Self { code: 1000, reason: Reason("LIFETIME-EXPIRED"), clean: true };
+    /// The client was told to go elsewhere.
+    pub const REDIRECTED: Self = Self { code: 1000, reason: Reason("REDIRECTED"), clean: true };
     /// The server stops.
     pub const SHUTDOWN: Self = Self { code: 1001, reason: Reason("SERVER-SHUTDOWN"), clean: true };
 
@@ -63,8 +71,8 @@ impl From<Reason> for Closing {
 pub enum Action {
     /// Look the channel up, let the connection into the room, then call [`super::Session::admit`] or [`super::Session::close`].
     Join(Box<Connect>),
-    /// Send this text frame.
-    Send(String),
+    /// Send this text frame over the WebSocket.
+    Send(Utf8Bytes),
     /// Tell the SFU. Should it be too busy, call [`super::Session::close`].
     Sfu(Command),
     /// Media is up: tell everybody, the newcomer too.
@@ -76,8 +84,18 @@ pub enum Action {
         /// Since media is up.
         minutes: u64,
     },
+    /// Pass this payload on to everybody who receives the label.
+    Message(Arc<str>, Bytes),
+    /// Carry out this JSON-RPC request and give the response to [`super::Session::say`].
+    Rpc(String),
+    /// The client's statistics, as its `getStats` gives them: keep the last.
+    ClientStats(Value),
     /// The connection leaves the room: tell everybody, if they were told that it came.
     Leave,
-    /// Close the WebSocket. Nothing comes after it.
+    /// Drop the WebSocket: nobody answers there, and the connection does without.
+    HangUp,
+    /// The auth webhook refuses the connection: close the WebSocket with 4490 and these words.
+    Refuse(String),
+    /// The connection is over for this reason; the WebSocket, where there still is one, is closed with it. Nothing is said after it.
     Close(Closing),
 }

@@ -7,13 +7,17 @@ use minamo_media::{ChannelId, Codec, ConnectionId, Kind, TrackId, TrackInfo};
 use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
 use minamo_signaling_proto::sdp::{opus_fmtp, video_fmtp};
 use minamo_signaling_proto::sora::{
-    ClientMessage, Connect, IceConfig, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, OfferedLayers, Role, SORA_VERSION,
-    ServerMessage,
+    ClientMessage, Connect, Control, IceConfig, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, OfferedLayers, Role,
+    SORA_VERSION, ServerMessage,
 };
 
+use super::ending::Ending;
+use super::lines::{DataPlan, Line, Lines};
 use super::media::Media;
 use super::negotiation::{Agreed, Negotiation, UplinkWish};
-use super::{Action, Admission, Published, Reason, Timing};
+use super::notice::Notice;
+use super::pulse::Pulse;
+use super::{Action, Admission, Closing, Published, Reason, Timing};
 
 type Actions = VecDeque<Action>;
 
@@ -34,8 +38,9 @@ pub(super) struct Joined {
     answer_deadline: Option<Instant>,
     published: Vec<Published>,
     media: Media,
-    next_ping: Instant,
-    heard: Instant,
+    pulse: Pulse,
+    lifetime_end: Option<Instant>,
+    pub(super) lines: Lines,
 }
 
 impl Joined {
@@ -50,19 +55,26 @@ impl Joined {
             wants_video: connect.role.sends() || connect.video.is_some(),
             connection: admission.connection.clone(),
             tap,
-            negotiation: Negotiation::new(admission.seed, admission.endpoint.clone(), &uplinks, admission.downlinks_max),
+            negotiation: Negotiation::new(
+                admission.seed,
+                admission.endpoint.clone(),
+                &uplinks,
+                admission.data.is_some(),
+                admission.downlinks_max,
+            ),
             answer_deadline: Some(now + timing.answer),
             published: Vec::new(),
             media: Media::new(now, timing),
-            next_ping: now + timing.ping_every,
-            heard: now,
+            pulse: Pulse::new(now, timing),
+            lifetime_end: admission.grants.lifetime.map(|lifetime| now + lifetime),
+            lines: Lines::new(admission.peer, &admission.data.clone().unwrap_or_default()),
         };
         let wanted = joined.receivable(admission.wanted.clone());
         joined.negotiation.include(wanted);
         let ice = joined.negotiation.ice().clone();
         actions.push_back(Action::Sfu(Command::AddPeer { peer: joined.peer, ice }));
         let offer = joined.offer(connect, admission, &uplinks);
-        actions.push_back(Action::Send(ServerMessage::Offer(Box::new(offer)).to_text()));
+        actions.push_back(Action::Send(ServerMessage::Offer(Box::new(offer)).to_text().into()));
         joined
     }
 
@@ -83,7 +95,10 @@ impl Joined {
             version: SORA_VERSION,
             multistream: true,
             layers: OfferedLayers::default(),
-            data: OfferedData::default(),
+            data: OfferedData {
+                rpc_methods: admission.grants.rpc_methods.clone(),
+                ..admission.data.as_ref().map(DataPlan::offered).unwrap_or_default()
+            },
             kinds: OfferedKinds {
                 audio: connect.audio.is_some(),
                 audio_codec_type: connect.audio.is_some().then_some("OPUS"),
@@ -92,12 +107,12 @@ impl Joined {
                 video_codec_type: video.map(|uplink| uplink.codec.rtpmap_name()),
                 video_bit_rate: connect.video.and_then(|video| video.bit_rate_kbps),
             },
-            metadata: None,
+            metadata: admission.grants.metadata.clone(),
         }
     }
 
     pub(super) fn handle_message(&mut self, now: Instant, message: ClientMessage, actions: &mut Actions) -> Result<(), Reason> {
-        self.heard = now;
+        self.pulse.heard(now);
         match message {
             ClientMessage::Connect(_) => Err(Reason("DUPLICATE-CONNECT")),
             ClientMessage::Answer { sdp } if self.negotiation.is_waiting(true) => self.handle_answer(now, &sdp, actions),
@@ -105,12 +120,17 @@ impl Joined {
             ClientMessage::ReAnswer { sdp } if self.negotiation.is_waiting(false) => self.handle_answer(now, &sdp, actions),
             ClientMessage::ReAnswer { .. } => Err(Reason("UNEXPECTED-RE-ANSWER")),
             // Candidates: an ICE-lite agent learns the client's addresses from its checks.
-            ClientMessage::Candidate | ClientMessage::Pong | ClientMessage::Disconnect { .. } => Ok(()),
+            ClientMessage::Candidate | ClientMessage::Disconnect { .. } => Ok(()),
+            ClientMessage::Pong { stats } => {
+                actions.extend(stats.map(Action::ClientStats));
+                Ok(())
+            }
         }
     }
 
     fn handle_answer(&mut self, now: Instant, sdp: &str, actions: &mut Actions) -> Result<(), Reason> {
-        let Agreed { fingerprint, uplinks, downlinks, downlinks_removed } = self.negotiation.answer(sdp, self.tap.as_ref())?;
+        let Agreed { fingerprint, uplinks, downlinks, downlinks_removed, data } =
+            self.negotiation.answer(sdp, self.tap.as_ref())?;
         self.answer_deadline = None;
         let peer = self.peer;
         let mut tell = |command| actions.push_back(Action::Sfu(command));
@@ -125,6 +145,9 @@ impl Joined {
         downlinks.into_iter().for_each(|downlink| tell(Command::AddDownlink(peer, downlink)));
         if let Some(fingerprint) = fingerprint {
             tell(Command::SetRemote { peer, fingerprint });
+            if data {
+                self.lines.openings().for_each(tell);
+            }
         }
         if self.media.is_up() && self.published.len() > published_before {
             actions.push_back(Action::Publish(self.published.clone()));
@@ -134,6 +157,11 @@ impl Joined {
     }
 
     pub(super) fn handle_peer_event(&mut self, now: Instant, event: PeerEvent, actions: &mut Actions) -> Result<(), Reason> {
+        match &event {
+            PeerEvent::ChannelOpen(label) => self.handle_channel_open(label, actions),
+            PeerEvent::ChannelClosed(label) => self.handle_channel_closed(label)?,
+            _ => {}
+        }
         if self.media.handle_event(now, event)? {
             actions.push_back(Action::Created);
             if !self.published.is_empty() {
@@ -141,6 +169,33 @@ impl Joined {
             }
         }
         Ok(())
+    }
+
+    fn handle_channel_open(&mut self, label: &str, actions: &mut Actions) {
+        if let Some(ignore_disconnect_websocket) = self.lines.opened(label)
+            && self.lines.socket_is_open()
+        {
+            let switched = Control::Switched { ignore_disconnect_websocket };
+            actions.push_back(Action::Send(switched.to_text().into()));
+        }
+    }
+
+    /// Clients never close a single channel: who does that without its WebSocket cannot be reached any more.
+    fn handle_channel_closed(&mut self, label: &str) -> Result<(), Reason> {
+        self.lines.closed(label);
+        if label == Line::Signaling.label() && !self.lines.socket_is_open() { Err(Reason("DATA-CHANNEL-CLOSED")) } else { Ok(()) }
+    }
+
+    pub(super) fn survives_socket(&self) -> bool {
+        self.lines.survives_socket()
+    }
+
+    /// Over the `stats` channel, or by a ping that asks for more than a pong.
+    pub(super) fn ask_for_stats(&self) -> Option<Action> {
+        if self.lines.has_switched() {
+            return self.lines.say(Line::Stats, &Notice::from(Control::ReqStats.to_text()));
+        }
+        self.lines.socket_is_open().then(|| Action::Send(ServerMessage::Ping { stats: true }.to_text().into()))
     }
 
     pub(super) fn set_wanted(&mut self, now: Instant, wanted: Vec<Published>, actions: &mut Actions) {
@@ -166,29 +221,41 @@ impl Joined {
     fn re_offer(&mut self, now: Instant, actions: &mut Actions) {
         if let Some(sdp) = self.negotiation.re_offer() {
             self.answer_deadline = Some(now + self.timing.answer);
-            actions.push_back(Action::Send(ServerMessage::ReOffer { sdp }.to_text()));
+            let text = ServerMessage::ReOffer { sdp }.to_text();
+            actions.extend(self.lines.say(Line::Signaling, &Notice::from(text)));
         }
     }
 
-    pub(super) fn poll_timeout(&self) -> Instant {
-        let silent = self.heard + self.timing.pong;
-        let earliest = self.next_ping.min(silent);
-        [self.media.poll_timeout(), self.answer_deadline].into_iter().flatten().fold(earliest, Instant::min)
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let pulse = self.lines.socket_is_open().then(|| self.pulse.poll_timeout());
+        [pulse, self.media.poll_timeout(), self.answer_deadline, self.lifetime_end].into_iter().flatten().min()
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant, actions: &mut Actions) -> Result<(), Reason> {
+    pub(super) fn handle_timeout(&mut self, now: Instant, actions: &mut Actions) -> Result<(), Closing> {
         if self.answer_deadline.is_some_and(|deadline| deadline <= now) {
-            return Err(Reason("ANSWER-TIMEOUT"));
+            return Err(Closing::error("ANSWER-TIMEOUT"));
         }
-        if self.heard + self.timing.pong <= now {
-            return Err(Reason("PONG-TIMEOUT"));
+        if self.lifetime_end.is_some_and(|end| end <= now) {
+            return Err(Closing::LIFETIME);
         }
         if let Some(minutes) = self.media.handle_timeout(now)? {
             actions.push_back(Action::Updated { minutes });
         }
-        if self.next_ping <= now {
-            self.next_ping = now + self.timing.ping_every;
-            actions.push_back(Action::Send(ServerMessage::Ping { stats: false }.to_text()));
+        if self.lines.socket_is_open() {
+            self.handle_pulse(now, actions)?;
+        }
+        Ok(())
+    }
+
+    fn handle_pulse(&mut self, now: Instant, actions: &mut Actions) -> Result<(), Reason> {
+        match self.pulse.handle_timeout(now) {
+            Ok(true) => actions.push_back(Action::Send(ServerMessage::Ping { stats: false }.to_text().into())),
+            Ok(false) => {}
+            Err(_) if self.survives_socket() => {
+                self.lines.socket_lost();
+                actions.push_back(Action::HangUp);
+            }
+            Err(reason) => return Err(reason),
         }
         Ok(())
     }
@@ -198,6 +265,31 @@ impl Joined {
             actions.push_back(Action::Sfu(Command::RemovePeer { peer: self.peer, clean }));
         }
         actions.push_back(Action::Leave);
+    }
+
+    /// Says goodbye where the client listens for it. Data channels are closed before the peer is removed: whoever asked for the end
+    /// over one, or has nothing else, waits for that. A client that keeps its WebSocket hears of the end there and nowhere else:
+    /// told twice, sora-js-sdk would tell its application twice.
+    pub(super) fn end(self, now: Instant, closing: Closing, actions: &mut Actions) -> Option<Ending> {
+        let own = self.lines.is_on_its_own();
+        if self.media.is_gone() || !self.lines.any_open() {
+            self.leave(closing.clean, actions);
+            actions.push_back(Action::Close(closing));
+            return None;
+        }
+        actions.push_back(Action::Leave);
+        if !own && closing != Closing::DISCONNECT {
+            actions.push_back(Action::Close(closing));
+            actions.push_back(Action::Sfu(Command::RemovePeer { peer: self.peer, clean: closing.clean }));
+            return None;
+        }
+        if closing != Closing::DISCONNECT {
+            let close = Control::Close { code: closing.code, reason: closing.reason.0 };
+            actions.extend(self.lines.say(Line::Signaling, &Notice::from(close.to_text())));
+        }
+        actions.push_back(Action::Sfu(Command::CloseChannels(self.peer)));
+        actions.push_back(Action::Close(closing));
+        Some(Ending::new(now, self.peer, closing.clean, self.lines))
     }
 }
 

@@ -5,25 +5,39 @@
 //! one connection is closed with a reason.
 
 mod action;
+mod ending;
 mod joined;
+mod lines;
 mod media;
+mod message;
 mod negotiation;
+mod notice;
+mod pulse;
 mod random;
 mod slot;
+mod zlib;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use minamo_media::{ChannelId, ConnectionId, TrackId};
-use minamo_sfu_core::model::{PeerEvent, PeerId};
-use minamo_signaling_proto::sora::{ClientMessage, Connect};
+use minamo_sfu_core::model::{DataMessage, PeerEvent, PeerId};
+use minamo_signaling_proto::sora::{ClientMessage, Connect, Control, truncate};
 
 pub use action::{Action, Closing, Endpoint, Reason};
+use ending::Ending;
 use joined::Joined;
+use lines::Heard;
+pub use lines::{AgreedChannel, DataPlan, Line, Purpose};
 pub(crate) use media::Media;
+pub use message::UserMessage;
 pub use negotiation::Published;
+pub use notice::Notice;
 pub(crate) use random::Names;
+
+/// What a WebSocket's close frame has room for (RFC 6455 §5.5).
+const CLOSE_REASON_BYTES_MAX: usize = 123;
 
 /// Times of one session.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +96,21 @@ pub struct Admission {
     pub seed: [u8; 32],
     /// The tracks in the room.
     pub wanted: Vec<Published>,
+    /// The data channels; none where only the WebSocket is used.
+    pub data: Option<DataPlan>,
+    /// What only the auth webhook can say.
+    pub grants: Grants,
+}
+
+/// What the auth webhook gives a connection beyond what its `connect` can ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    /// `offer.metadata`
+    pub metadata: Option<serde_json::Value>,
+    /// `offer.rpc_methods`
+    pub rpc_methods: Vec<String>,
+    /// From here to 1000 `LIFETIME-EXPIRED`.
+    pub lifetime: Option<Duration>,
 }
 
 enum Phase {
@@ -96,6 +125,8 @@ enum Phase {
     },
     /// In the room.
     Joined(Box<Joined>),
+    /// Out of the room; its data channels are closing.
+    Ending(Box<Ending>),
     Closed,
 }
 
@@ -125,45 +156,56 @@ impl Session {
         matches!(self.phase, Phase::Closed)
     }
 
+    /// Nothing but the end is left to do.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ending(_) | Phase::Closed)
+    }
+
     /// A text frame came.
     pub fn handle_text(&mut self, now: Instant, text: &str) {
-        if self.is_closed() {
+        if self.is_over() {
             return;
         }
         match ClientMessage::parse(text) {
             Ok(message) => self.handle_message(now, message),
-            Err(bad) => self.close(Reason::from(bad).into()),
+            Err(bad) => self.close(now, Reason::from(bad).into()),
         }
     }
 
     /// A binary frame came: nothing binary is ever right here.
-    pub fn handle_binary(&mut self) {
-        self.close(Closing::error("BINARY-FRAME"));
+    pub fn handle_binary(&mut self, now: Instant) {
+        self.close(now, Closing::error("BINARY-FRAME"));
     }
 
     /// A frame came that the WebSocket layer could not take.
-    pub fn handle_bad_frame(&mut self, reason: Reason) {
-        self.close(reason.into());
+    pub fn handle_bad_frame(&mut self, now: Instant, reason: Reason) {
+        self.close(now, reason.into());
     }
 
-    /// The socket is gone without a goodbye.
+    /// The socket is gone without a goodbye. Who has agreed to do without it lives on.
     pub fn handle_socket_closed(&mut self) {
-        self.leave(false);
+        match &mut self.phase {
+            Phase::Ending(ending) => ending.lines.socket_lost(),
+            Phase::Joined(joined) if joined.survives_socket() => joined.lines.socket_lost(),
+            _ => self.leave(false),
+        }
     }
 
+    /// The same message over the WebSocket and over a data channel: clients change from one to the other at different moments.
     fn handle_message(&mut self, now: Instant, message: ClientMessage) {
         if let ClientMessage::Disconnect { reason } = message {
             tracing::debug!(reason, "the client disconnects");
-            return self.close(Closing::DISCONNECT);
+            return self.close(now, Closing::DISCONNECT);
         }
         let result = match &mut self.phase {
             Phase::Opening { .. } => self.handle_first(now, message),
             Phase::Joining { .. } => handle_early(&message),
             Phase::Joined(joined) => joined.handle_message(now, message, &mut self.actions),
-            Phase::Closed => Ok(()),
+            Phase::Ending(_) | Phase::Closed => Ok(()),
         };
         if let Err(reason) = result {
-            self.close(reason.into());
+            self.close(now, reason.into());
         }
     }
 
@@ -191,11 +233,85 @@ impl Session {
         }
     }
 
+    /// The auth webhook has changed what the client asked for. To be called before [`Session::admit`].
+    pub fn overrule(&mut self, overruled: Box<Connect>) {
+        if let Phase::Joining { connect, .. } = &mut self.phase {
+            *connect = overruled;
+        }
+    }
+
+    /// The auth webhook lets nobody in. The reason is cut to the 123 bytes that a close frame has room for.
+    pub fn refuse(&mut self, reason: &str) {
+        if let Phase::Joining { .. } = &self.phase {
+            self.phase = Phase::Closed;
+            self.actions.push_back(Action::Refuse(truncate(reason, CLOSE_REASON_BYTES_MAX).to_owned()));
+        }
+    }
+
+    /// The client shall connect somewhere else. Clients wait for the close after it.
+    pub fn redirect(&mut self, now: Instant, location: String) {
+        if let Phase::Joining { .. } = &self.phase {
+            self.actions.push_back(Action::Send(Control::Redirect { location }.to_text().into()));
+            self.close(now, Closing::REDIRECTED);
+        }
+    }
+
     /// The SFU says something of this peer.
     pub fn handle_peer_event(&mut self, now: Instant, event: PeerEvent) {
+        match &mut self.phase {
+            Phase::Ending(ending) => {
+                if ending.handle_peer_event(&event, &mut self.actions) {
+                    self.phase = Phase::Closed;
+                }
+            }
+            Phase::Joined(joined) => {
+                let result = match event {
+                    PeerEvent::Data(message) => return self.handle_data(now, &message),
+                    event => joined.handle_peer_event(now, event, &mut self.actions),
+                };
+                if let Err(reason) = result {
+                    self.close(now, reason.into());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A message came over a data channel.
+    fn handle_data(&mut self, now: Instant, message: &DataMessage) {
         let Phase::Joined(joined) = &mut self.phase else { return };
-        if let Err(reason) = joined.handle_peer_event(now, event, &mut self.actions) {
-            self.close(reason.into());
+        match joined.lines.hear(message) {
+            Ok(Heard::Text(Line::Signaling, text)) => self.handle_text(now, &text),
+            Ok(Heard::Text(Line::Stats, text)) => match client_stats(&text) {
+                Some(stats) => self.actions.push_back(Action::ClientStats(stats)),
+                None => self.close(now, Closing::error("INVALID-STATS")),
+            },
+            Ok(Heard::Text(Line::Rpc, text)) => self.actions.push_back(Action::Rpc(text)),
+            Ok(Heard::Message(label, payload)) => self.actions.push_back(Action::Message(label, payload)),
+            // Nothing is expected on `notify` and `push`.
+            Ok(Heard::Text(Line::Notify | Line::Push, _) | Heard::Nothing) => {}
+            Err(reason) => self.close(now, reason.into()),
+        }
+    }
+
+    /// Says something to the client, where such things are said now.
+    pub fn say(&mut self, line: Line, notice: &Notice) {
+        if let Phase::Joined(joined) = &self.phase {
+            self.actions.extend(joined.lines.say(line, notice));
+        }
+    }
+
+    /// Passes another client's message on.
+    pub fn tell(&mut self, message: &UserMessage) {
+        if let Phase::Joined(joined) = &self.phase {
+            self.actions.extend(joined.lines.tell(message));
+        }
+    }
+
+    /// Somebody wants the client's statistics.
+    pub fn ask_for_stats(&mut self) {
+        if let Phase::Joined(joined) = &self.phase {
+            self.actions.extend(joined.ask_for_stats());
         }
     }
 
@@ -211,7 +327,8 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Opening { deadline } | Phase::Joining { deadline, .. } => Some(*deadline),
-            Phase::Joined(joined) => Some(joined.poll_timeout()),
+            Phase::Joined(joined) => joined.poll_timeout(),
+            Phase::Ending(ending) => Some(ending.deadline),
             Phase::Closed => None,
         }
     }
@@ -219,21 +336,33 @@ impl Session {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         let result = match &mut self.phase {
-            Phase::Opening { deadline } if *deadline <= now => Err(Reason("CONNECT-TIMEOUT")),
-            Phase::Joining { deadline, .. } if *deadline <= now => Err(Reason("INTERNAL-ERROR")),
+            Phase::Opening { deadline } if *deadline <= now => Err(Closing::error("CONNECT-TIMEOUT")),
+            Phase::Joining { deadline, .. } if *deadline <= now => Err(Closing::error("INTERNAL-ERROR")),
             Phase::Joined(joined) => joined.handle_timeout(now, &mut self.actions),
+            Phase::Ending(ending) if ending.deadline <= now => {
+                ending.remove(&mut self.actions);
+                self.phase = Phase::Closed;
+                Ok(())
+            }
             _ => Ok(()),
         };
-        if let Err(reason) = result {
-            self.close(reason.into());
+        if let Err(closing) = result {
+            self.close(now, closing);
         }
     }
 
-    /// Ends the connection for a reason from outside or inside. Without effect when it is closed.
-    pub fn close(&mut self, closing: Closing) {
-        if !self.is_closed() {
-            self.leave(closing.clean);
-            self.actions.push_back(Action::Close(closing));
+    /// Ends the connection for a reason from outside or inside. Without effect when it is over.
+    pub fn close(&mut self, now: Instant, closing: Closing) {
+        if self.is_over() {
+            return;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::Joined(joined) => {
+                if let Some(ending) = joined.end(now, closing, &mut self.actions) {
+                    self.phase = Phase::Ending(Box::new(ending));
+                }
+            }
+            _ => self.actions.push_back(Action::Close(closing)),
         }
     }
 
@@ -242,6 +371,12 @@ impl Session {
             joined.leave(clean, &mut self.actions);
         }
     }
+}
+
+/// The reports of a `stats` message.
+fn client_stats(text: &str) -> Option<serde_json::Value> {
+    let mut message: serde_json::Value = serde_json::from_str(text).ok()?;
+    message.get_mut("reports").map(serde_json::Value::take)
 }
 
 /// The offer is not out yet.

@@ -41,6 +41,8 @@ pub(super) struct Agreed {
     pub uplinks: Vec<Uplink>,
     pub downlinks: Vec<Downlink>,
     pub downlinks_removed: Vec<TrackId>,
+    /// The client takes data channels.
+    pub data: bool,
 }
 
 /// So many downlinks at most, whatever the configuration says. With one round of removed sections of each kind beside them the
@@ -75,7 +77,7 @@ pub(super) struct Negotiation {
 
 impl Negotiation {
     /// Everything that the first offer will carry. The caller sends [`Negotiation::description`].
-    pub(super) fn new(seed: [u8; 32], endpoint: Arc<Endpoint>, uplinks: &[UplinkWish], downlinks_max: usize) -> Self {
+    pub(super) fn new(seed: [u8; 32], endpoint: Arc<Endpoint>, uplinks: &[UplinkWish], data: bool, downlinks_max: usize) -> Self {
         let mut names = Names::new(seed);
         let mut negotiation = Self {
             ice: names.ice_credentials(),
@@ -92,6 +94,11 @@ impl Negotiation {
             fingerprint: None,
         };
         negotiation.add_uplinks(uplinks);
+        if data || uplinks.is_empty() {
+            // Without data channels too: downlinks come and go, and were all of them gone at once, the client would drop the
+            // transport with the last.
+            negotiation.slots.push(Slot::new("data".into(), Body::Application, None));
+        }
         negotiation
     }
 
@@ -102,10 +109,6 @@ impl Negotiation {
     }
 
     fn add_uplinks(&mut self, uplinks: &[UplinkWish]) {
-        if uplinks.is_empty() {
-            // Downlinks come and go. Were all of them gone at once, the client would drop the transport with the last.
-            self.slots.push(Slot::new("data".into(), Body::Application, None));
-        }
         for UplinkWish { track, codec, fmtp, bitrate_max } in uplinks {
             let mid = self.fresh_mid(codec.kind());
             let format = self.formats.format(*codec, fmtp);
@@ -271,7 +274,7 @@ impl Negotiation {
         let wishes = self.wishes();
         for (slot, section) in self.slots.iter_mut().zip(&answer.sections) {
             match &slot.section.body {
-                Body::Application => {}
+                Body::Application => agreed.data = !section.rejected,
                 Body::Removed(_) => slot.agreed = true,
                 Body::Uplink(_) => take_uplink(slot, section, tap, &mut agreed),
                 Body::Downlink(_) => take_downlink(slot, section, &wishes, &mut self.refused, &mut agreed),

@@ -147,6 +147,6 @@ proptest! {
 #[should_panic(expected = "two offers in flight")]
 fn negative_control() {
     let mut observer = Observer::default();
-    let offer = Action::Send(json!({"type": "re-offer", "sdp": "v=0\r\nm=audio 9 X 111\r\n"}).to_string());
+    let offer = Action::Send(json!({"type": "re-offer", "sdp": "v=0\r\nm=audio 9 X 111\r\n"}).to_string().into());
     observer.observe(vec![offer.clone(), offer]);
 }

@@ -47,7 +47,7 @@ fn silence() {
     assert_eq!(bench.pass(Duration::from_millis(9_999)), []);
     assert_eq!(reason(&bench.pass(Duration::from_millis(1)), false), "CONNECT-TIMEOUT");
     let mut bench = Bench::new();
-    bench.session.handle_binary();
+    bench.session.handle_binary(bench.now);
     assert_eq!(reason(&bench.actions(), false), "BINARY-FRAME");
     let mut bench = Bench::new();
     bench.session.handle_socket_closed();
@@ -67,7 +67,7 @@ fn while_the_channel_is_looked_up() {
     }
     let mut bench = Bench::new();
     bench.say(&connect("sendonly"));
-    bench.session.close(Closing::error("CHANNEL-NOT-FOUND"));
+    bench.session.close(bench.now, Closing::error("CHANNEL-NOT-FOUND"));
     assert_eq!(reason(&bench.actions(), false), "CHANNEL-NOT-FOUND");
     let mut bench = Bench::new();
     bench.say(&connect("sendonly"));

@@ -65,7 +65,7 @@ fn a_lost_socket_is_not_a_clean_end() {
     bench.session.handle_socket_closed();
     assert_eq!(bench.actions(), [Action::Sfu(Command::RemovePeer { peer: PEER, clean: false }), Action::Leave]);
     let mut bench = Bench::established(&connect("sendonly"), admission());
-    bench.session.close(Closing::API);
+    bench.session.close(bench.now, Closing::API);
     let actions = bench.actions();
     assert_eq!(closing(&actions), Some(Closing { code: 1000, ..Closing::API }));
     assert!(commands(&actions).contains(&&Command::RemovePeer { peer: PEER, clean: true }));

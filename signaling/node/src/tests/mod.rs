@@ -3,6 +3,7 @@
 mod answering;
 mod any_order;
 mod bad_input;
+mod data_channels;
 mod life;
 mod offer_schema;
 mod re_offers;
@@ -15,7 +16,7 @@ use minamo_media::{Codec, TrackId, TrackInfo};
 use minamo_sfu_core::model::{Command, Fingerprint, PeerEvent, PeerId};
 use serde_json::{Value, json};
 
-use crate::session::{Action, Admission, Closing, Endpoint, Published, Session, Timing};
+use crate::session::{Action, Admission, Closing, Endpoint, Grants, Published, Session, Timing};
 
 /// One session in virtual time, and everything that it has wanted done.
 pub(super) struct Bench {
@@ -42,6 +43,8 @@ pub(super) fn admission() -> Admission {
         downlinks_max: 100,
         seed: [3; 32],
         wanted: Vec::new(),
+        data: None,
+        grants: Grants::default(),
     }
 }
 

@@ -135,7 +135,9 @@ impl Candidate {
             authn_metadata: None,
             audio: has(MediaKind::Audio),
             video: has(MediaKind::Video),
+            labels: Vec::new(),
             mailbox: self.mailbox.clone(),
+            figures: Arc::default(),
         }
     }
 

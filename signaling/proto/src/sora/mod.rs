@@ -4,10 +4,12 @@
 //! token that becomes the close reason. Unknown members are ignored, and every optional member may be `null`.
 
 mod connect;
+mod control;
 mod data_channels;
 mod filter;
 mod layers;
 mod notify;
+mod rpc;
 mod server;
 
 use serde_json::{Map, Value};
@@ -16,6 +18,7 @@ pub use connect::{
     Audio, AudioParams, Av1Params, Client, Connect, H264Params, H265Params, ID_BYTES_MAX, METADATA_BYTES_MAX, OpusParams, Role,
     Video, VideoParams,
 };
+pub use control::Control;
 pub use data_channels::{
     DATA_CHANNELS_MAX, DataChannel, DataDirection, DataWishes, HeaderField, LABEL_CHARS_MAX, OfferedChannel, OfferedHeader,
     SENDER_CONNECTION_ID_BYTES, data_channels,
@@ -26,6 +29,7 @@ pub use filter::{
 };
 pub use layers::{Encoding, ForwardingWishes, RequestRid, Resolution, Rid, SPOTLIGHT_NUMBER_MAX, SpotlightWishes};
 pub use notify::{ConnectionEvent, Counters, Event, Notify, Present, Priority, SimulcastSwitched, SpotlightChange, Trigger};
+pub use rpc::{RpcCall, RpcError};
 pub use server::{
     IceConfig, IceServer, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, OfferedLayers, SORA_VERSION, ServerMessage,
 };
@@ -53,7 +57,10 @@ pub enum ClientMessage {
     /// A trickled candidate. An ICE-lite server needs none of them.
     Candidate,
     /// Answers a ping.
-    Pong,
+    Pong {
+        /// The client's statistics, where the ping asked for them.
+        stats: Option<Value>,
+    },
     /// Wants to leave.
     Disconnect {
         /// The client's reason, any string, at most 255 bytes of it.
@@ -75,7 +82,7 @@ impl ClientMessage {
             Some("answer") => Ok(Self::Answer { sdp: sdp(members)? }),
             Some("re-answer") => Ok(Self::ReAnswer { sdp: sdp(members)? }),
             Some("candidate") => Ok(Self::Candidate),
-            Some("pong") => Ok(Self::Pong),
+            Some("pong") => Ok(Self::Pong { stats: members.get("stats").filter(|stats| stats.is_array()).cloned() }),
             Some("disconnect") => Ok(Self::Disconnect { reason: reason(&members) }),
             Some(_) => Err(BadMessage("UNKNOWN-TYPE")),
         }
