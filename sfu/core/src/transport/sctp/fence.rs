@@ -3,6 +3,7 @@
 //! * A FORWARD TSN moves on one by one, as far as it says: up to 2³¹ steps.
 //! * A stream comes to be with its first DATA chunk, whatever was negotiated.
 //! * Fragments of a message that never ends are taken beyond the receive window, and each costs some hundred bytes beside its own.
+//! * What came behind a gap is kept until the gap is filled, also when it was read.
 //! * Reset requests are kept until they can be done, each of them.
 //! * Gap blocks of a SACK may lie over one another.
 //!
@@ -10,20 +11,18 @@
 
 use std::time::Instant;
 
+use super::shape::{self, DATA, DATA_HEADER, FORWARD_TSN, INIT, RECONFIG, SACK, word};
 use super::{COMMON_HEADER, MAX_STREAMS, RECEIVE_BUFFER};
 use crate::budget::Budget;
-
-const DATA: u8 = 0;
-const SACK: u8 = 3;
-const RECONFIG: u8 = 130;
-const FORWARD_TSN: u8 = 192;
-const CHUNK_HEADER: usize = 4;
-const DATA_HEADER: usize = 16;
 
 /// Chunks that came and are not read because something before them is missing. A message of 256 KiB has about 230.
 const UNREAD_CHUNKS_MAX: usize = 4096;
 /// Their bytes: the window, and as much again for what crosses its closing.
 const UNREAD_BYTES_MAX: usize = 2 * RECEIVE_BUFFER as usize;
+/// How far behind a gap a chunk is taken; one further on is dropped, and comes again.
+const REACH: u32 = UNREAD_CHUNKS_MAX as u32;
+/// The payload of one chunk. Nobody sends more than fits a datagram of an Ethernet.
+const CHUNK_MAX: usize = 2048;
 /// How far one FORWARD TSN may move on.
 const FORWARD_MAX: u32 = UNREAD_CHUNKS_MAX as u32;
 /// Stream resets in one association: a client resets a stream for each channel that it closes.
@@ -51,25 +50,17 @@ pub(super) struct Fence {
 }
 
 impl Fence {
-    /// `init` is the packet that begins the association.
-    pub(super) fn new(init: &[u8]) -> Self {
-        let first = word(init, COMMON_HEADER + 16).unwrap_or(1);
-        let acknowledged = first.wrapping_sub(1);
-        Self { unread_chunks: 0, unread_bytes: 0, acknowledged, resets: 0, reset_rate: Budget::new(10, 50) }
+    /// `init` is the packet that is to begin the association; `None` if it cannot.
+    pub(super) fn new(init: &[u8]) -> Option<Self> {
+        let &[(INIT, chunk)] = shape::chunks(init)?.as_slice() else { return None };
+        let acknowledged = word(chunk, 16)?.wrapping_sub(1);
+        Some(Self { unread_chunks: 0, unread_bytes: 0, acknowledged, resets: 0, reset_rate: Budget::new(10, 50) })
     }
 
     /// Whether the association may see this packet.
     pub(super) fn admit(&mut self, now: Instant, packet: &[u8]) -> Result<(), Refused> {
-        let mut rest = packet.get(COMMON_HEADER..).ok_or(Refused::Packet)?;
-        while !rest.is_empty() {
-            let header = rest.get(..CHUNK_HEADER).ok_or(Refused::Packet)?;
-            let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-            let chunk = rest.get(..length).filter(|_| length >= CHUNK_HEADER).ok_or(Refused::Packet)?;
-            self.admit_chunk(now, header[0], chunk)?;
-            // The padding of the last chunk may be missing (RFC 9260 §3.2).
-            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        }
-        Ok(())
+        let chunks = shape::chunks(packet).ok_or(Refused::Packet)?;
+        chunks.into_iter().try_for_each(|(kind, chunk)| self.admit_chunk(now, kind, chunk))
     }
 
     fn admit_chunk(&mut self, now: Instant, kind: u8, chunk: &[u8]) -> Result<(), Refused> {
@@ -77,7 +68,7 @@ impl Fence {
             DATA => self.admit_data(chunk),
             SACK => admit_sack(chunk),
             FORWARD_TSN => {
-                let ahead = word(chunk, CHUNK_HEADER).ok_or(Refused::Packet)?.wrapping_sub(self.acknowledged);
+                let ahead = word(chunk, 4).ok_or(Refused::Packet)?.wrapping_sub(self.acknowledged);
                 // More than half the numbers ahead is behind: an old one, which moves nothing.
                 if (FORWARD_MAX..1 << 31).contains(&ahead) { Err(Refused::Association) } else { Ok(()) }
             }
@@ -92,7 +83,11 @@ impl Fence {
     }
 
     fn admit_data(&mut self, chunk: &[u8]) -> Result<(), Refused> {
-        let payload = chunk.len().checked_sub(DATA_HEADER).ok_or(Refused::Packet)?;
+        let payload = chunk.len() - DATA_HEADER;
+        let ahead = word(chunk, 4).ok_or(Refused::Packet)?.wrapping_sub(self.acknowledged);
+        if payload > CHUNK_MAX || (REACH..1 << 31).contains(&ahead) {
+            return Err(Refused::Packet);
+        }
         let stream = u16::from_be_bytes([chunk[8], chunk[9]]);
         if stream >= MAX_STREAMS || self.unread_chunks >= UNREAD_CHUNKS_MAX || self.unread_bytes + payload > UNREAD_BYTES_MAX {
             return Err(Refused::Association);
@@ -124,8 +119,7 @@ impl Fence {
 
 /// Gap blocks come in order and do not touch one another (RFC 9260 §3.3.4).
 fn admit_sack(chunk: &[u8]) -> Result<(), Refused> {
-    let blocks = chunk.get(12..14).map(|bytes| usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))).ok_or(Refused::Packet)?;
-    let blocks = chunk.get(16..16 + 4 * blocks).ok_or(Refused::Packet)?;
+    let blocks = shape::gap_blocks(chunk).ok_or(Refused::Packet)?;
     let mut last = 0;
     for block in blocks.chunks_exact(4) {
         let (start, end) = (u16::from_be_bytes([block[0], block[1]]), u16::from_be_bytes([block[2], block[3]]));
@@ -135,8 +129,4 @@ fn admit_sack(chunk: &[u8]) -> Result<(), Refused> {
         last = end;
     }
     Ok(())
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }

@@ -7,6 +7,9 @@
 
 mod channels;
 mod fence;
+mod shape;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -128,9 +131,11 @@ impl Sctp {
             return;
         }
         let mut endpoint = endpoint();
-        let fence = Fence::new(&packet);
-        match endpoint.handle(now, PEER, None, packet) {
-            Some((_, DatagramEvent::NewAssociation(association))) => state.link = Some(Link { endpoint, association, fence }),
+        let begun = Fence::new(&packet).and_then(|fence| Some((fence, endpoint.handle(now, PEER, None, packet)?)));
+        match begun {
+            Some((fence, (_, DatagramEvent::NewAssociation(association)))) => {
+                state.link = Some(Link { endpoint, association, fence });
+            }
             _ => counters.sctp_dropped += 1,
         }
     }
