@@ -17,6 +17,7 @@ pub mod tap;
 pub mod transport;
 pub mod turn;
 
+mod bandwidth;
 mod budget;
 #[allow(dead_code)] // until layers are switched
 mod downlink;

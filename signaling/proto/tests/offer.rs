@@ -68,7 +68,9 @@ fn golden() {
          m=video 9 UDP/TLS/RTP/SAVPF 102 103\nc=IN IP4 0.0.0.0\nb=TIAS:500000\na=mid:video_1\n{transport}a=recvonly\n{mux}{common}\
          a=extmap:5 urn:3gpp:video-orientation\n{h264}{candidates}\
          m=video 9 UDP/TLS/RTP/SAVPF 102 103\nc=IN IP4 0.0.0.0\na=mid:video_2\n{transport}a=sendonly\n{mux}\
-         a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\na=extmap:5 urn:3gpp:video-orientation\n{h264}\
+         a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\n\
+         a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\n\
+         a=extmap:5 urn:3gpp:video-orientation\n{h264}\
          a=msid:SENDER TRACK\na=ssrc-group:FID 1000 1001\na=ssrc:1000 cname:SENDER\na=ssrc:1001 cname:SENDER\n{candidates}\
          m=audio 0 UDP/TLS/RTP/SAVPF 111\nc=IN IP4 0.0.0.0\na=mid:audio_2\n{transport}a=inactive\n{mux}{opus}"
     );

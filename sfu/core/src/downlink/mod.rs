@@ -1,6 +1,7 @@
 //! One track on its way to one subscriber: offsets, counts, and what was sent again. No packets: those lie in the track's ring.
 
 mod choice;
+mod padding;
 mod resends;
 
 use std::collections::VecDeque;
@@ -156,13 +157,17 @@ impl Downlink {
     /// Returns the payload's length, padding left out.
     fn render(&self, stored: &Stored, seq: u64, from: &Extensions, rtx: Option<(u32, u8)>, out: &mut Vec<u8>) -> u32 {
         let Ok(packet) = Packet::parse(&stored.packet) else { return 0 };
-        let mut extensions = [(0u8, [].as_slice()); 3];
+        let mut extensions = [(0u8, [].as_slice()); 4];
         let to = &self.spec.extensions;
-        if let Some(id) = to.mid {
-            extensions[0] = (id, self.spec.mid.as_bytes());
+        // First: whoever sends the packet finds the place for its transport-wide number there.
+        if let Some(id) = to.transport_cc {
+            extensions[0] = (id, &[0, 0]);
         }
-        // Transport-cc and abs-send-time are of the hop that they came over and are left out.
-        for (slot, from, to) in [(1, from.audio_level, to.audio_level), (2, from.video_orientation, to.video_orientation)] {
+        if let Some(id) = to.mid {
+            extensions[1] = (id, self.spec.mid.as_bytes());
+        }
+        // The publisher's transport-cc and abs-send-time are of the hop that they came over and are left out.
+        for (slot, from, to) in [(2, from.audio_level, to.audio_level), (3, from.video_orientation, to.video_orientation)] {
             if let Some((data, id)) = from.and_then(|id| packet.extension(id)).zip(to) {
                 extensions[slot] = (id, data);
             }
@@ -181,6 +186,16 @@ impl Downlink {
         }
         out.extend_from_slice(packet.payload());
         packet.payload().len() as u32
+    }
+
+    /// The round-trip time to the subscriber, as far as its receiver reports tell.
+    pub(crate) fn rtt(&self) -> Duration {
+        self.rtt
+    }
+
+    /// Whether a packet that is sent again is the same bytes again: retransmissions have no sequence of their own.
+    pub(crate) fn repeats(&self) -> bool {
+        self.spec.rtx_ssrc.zip(self.spec.payload.rtx_pt).is_none()
     }
 
     /// A sender report for now: the publisher's clock, run on since its latest report, on this subscriber's timestamps. So the

@@ -11,6 +11,7 @@ use minamo_media::{ChannelId, ConnectionId, TrackId};
 pub(crate) use self::feedback::Arrivals;
 pub(crate) use self::latch::{Flow, Latch, Stranger};
 pub(crate) use self::rtx::unwrap as unwrap_rtx;
+use crate::bandwidth::Way;
 use crate::downlink::Downlink;
 use crate::model::PeerId;
 use crate::shard::PeerTransport;
@@ -42,6 +43,10 @@ pub(crate) struct Peer<T> {
     /// Under which names its tracks go to the tap, once one did.
     pub tap: Option<(ChannelId, ConnectionId)>,
     pub downlinks: Vec<Downlink>,
+    /// Congestion control toward it, where it takes part in that.
+    pub way: Option<Box<Way>>,
+    /// How unstable the way to it is, as last said.
+    pub network: u8,
     pub reports_due: Option<Instant>,
     /// Under which deadline the shard knows it.
     pub armed: Option<Instant>,
@@ -64,6 +69,8 @@ impl<T: PeerTransport> Peer<T> {
             arrivals: Arrivals::new(now),
             tap: None,
             downlinks: Vec::new(),
+            way: None,
+            network: 0,
             reports_due: None,
             armed: None,
             queued: false,
@@ -72,6 +79,11 @@ impl<T: PeerTransport> Peer<T> {
 
     pub(crate) fn downlink(&mut self, track: TrackId) -> Option<&mut Downlink> {
         self.downlinks.iter_mut().find(|downlink| downlink.spec.track == track)
+    }
+
+    /// The round-trip time, once a receiver report has told.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.downlinks.iter().map(Downlink::rtt).min()
     }
 
     pub(crate) fn downlink_of(&mut self, ssrc: u32) -> Option<&mut Downlink> {

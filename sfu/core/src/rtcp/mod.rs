@@ -2,11 +2,13 @@
 //!
 //! Only what the SFU acts on is understood; everything else is [`Packet::Other`]. Reading never panics and never allocates.
 
+mod arrivals;
 mod build;
 mod transport_cc;
 
 use minamo_media::NtpTime;
 
+pub use self::arrivals::Arrivals;
 pub use self::build::{nack, pli, receiver_report, remb, sdes, sender_report};
 pub use self::transport_cc::Feedback;
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use minamo_media::{TrackId, TrackInfo};
 
 use super::{PeerTransport, Shard, ShardEvent, TapInput};
+use crate::bandwidth::Way;
 use crate::downlink::Downlink;
 use crate::model::{self, CloseReason, Command, IceCredentials, PeerEvent, PeerId};
 use crate::peer::{DOWNLINKS_MAX, Peer, UPLINKS_MAX};
@@ -111,6 +112,9 @@ impl<T: PeerTransport> Shard<T> {
         if peer.downlinks.len() >= DOWNLINKS_MAX || peer.downlink(track).is_some() {
             self.stats.dropped_commands += 1;
             return;
+        }
+        if let Some(extension) = downlink.extensions.transport_cc {
+            peer.way.get_or_insert_with(|| Box::new(Way::new(now, Some(extension))));
         }
         peer.downlinks.push(Downlink::new(downlink));
         self.subscribers.entry(track).or_default().push(id);

@@ -27,7 +27,9 @@ impl<T: PeerTransport> Shard<T> {
                 Packet::Nack { media, missing } => self.nacked(now, id, media, missing),
                 Packet::Pli { media } => self.key_frame_requested(now, id, media),
                 Packet::Fir(sources) => sources.take(8).for_each(|media| self.key_frame_requested(now, id, media)),
-                Packet::TransportCc(_) | Packet::Remb(_) | Packet::Bye | Packet::Other => {}
+                Packet::TransportCc(message) => self.transport_feedback(now, id, message),
+                Packet::Remb(bits_per_second) => self.receiver_estimate(now, id, bits_per_second),
+                Packet::Bye | Packet::Other => {}
             }
         }
     }
@@ -62,7 +64,7 @@ impl<T: PeerTransport> Shard<T> {
         // The budget of the downlink bounds this list, whatever the NACK says.
         let places: Vec<u64> = missing.filter_map(|sequence| downlink.nacked(now, sequence)).collect();
         for place in places {
-            let served = self.send_again(id, track, place);
+            let served = self.send_again(now, id, track, place);
             self.stats.retransmissions_served += u64::from(served);
             self.stats.retransmissions_refused += u64::from(!served);
             self.stats.rtp_out += u64::from(served);

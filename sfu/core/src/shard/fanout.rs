@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use minamo_media::TrackId;
 
 use super::{PeerTransport, Shard};
+use crate::bandwidth::Way;
 use crate::downlink::Downlink;
 use crate::model::PeerId;
 use crate::peer::Peer;
@@ -132,33 +133,45 @@ impl<T: PeerTransport> Shard<T> {
     }
 
     /// A packet of the ring once more, for a NACK.
-    pub(super) fn send_again(&mut self, id: PeerId, track: TrackId, place: u64) -> bool {
+    pub(super) fn send_again(&mut self, now: Instant, id: PeerId, track: TrackId, place: u64) -> bool {
         let Some(entry) = self.tracks.get(&track) else { return false };
         let (Some(stored), Some(peer)) = (entry.at(place), self.peers.get_mut(&id)) else { return false };
-        let Some(downlink) = peer.downlinks.iter_mut().find(|downlink| downlink.spec.track == track) else { return false };
-        let written = downlink.write_again(stored, &entry.spec.extensions, &mut self.scratch);
-        if written {
-            peer.transport.send_rtp(&self.scratch);
+        let Peer { downlinks, way, transport, .. } = peer;
+        let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.spec.track == track) else { return false };
+        if !downlink.write_again(stored, &entry.spec.extensions, &mut self.scratch) {
+            return false;
         }
-        written
+        let repeats = downlink.repeats();
+        if let Some(way) = way {
+            // The same bytes again are the same number again.
+            if repeats && !way.stamp_again(&mut self.scratch) {
+                return false;
+            }
+            if !repeats {
+                way.stamp(now, &mut self.scratch, false);
+            }
+        }
+        transport.send_rtp(&self.scratch);
+        true
     }
 }
 
 /// Sends the packets to one subscriber. Returns how many went out: none before a key frame, and more where the subscriber begins.
 fn serve<T: PeerTransport>(peer: &mut Peer<T>, track: &Track, packets: &[(Instant, u64)], scratch: &mut Vec<u8>) -> u64 {
-    let Peer { downlinks, transport, .. } = peer;
+    let Peer { downlinks, transport, way, .. } = peer;
+    let way = &mut way.as_deref_mut();
     let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.spec.track == track.spec.track) else { return 0 };
     let mut sent = 0;
     for (index, (now, place)) in packets.iter().enumerate() {
         let Some(stored) = track.at(*place) else { continue };
         let begins = downlink.start_at(stored);
-        sent += u64::from(send(transport, downlink, track, stored, scratch));
+        sent += u64::from(send(*now, (transport, way), downlink, track, stored, scratch));
         if begins {
             // Packets that overtook the beginning of the key frame went by before this subscriber was let in.
             let rest = stored.seq + 1..=track.highest().unwrap_or(stored.seq);
             for overtaking in rest.filter(|place| !packets[index..].iter().any(|(_, later)| later == place)) {
                 let Some(overtaking) = track.at(overtaking) else { continue };
-                sent += u64::from(send(transport, downlink, track, overtaking, scratch));
+                sent += u64::from(send(*now, (transport, way), downlink, track, overtaking, scratch));
             }
             super::reports::send_sender_report(*now, transport, downlink, track, scratch);
         }
@@ -167,7 +180,8 @@ fn serve<T: PeerTransport>(peer: &mut Peer<T>, track: &Track, packets: &[(Instan
 }
 
 fn send<T: PeerTransport>(
-    transport: &mut T,
+    now: Instant,
+    (transport, way): (&mut T, &mut Option<&mut Way>),
     downlink: &mut Downlink,
     track: &Track,
     stored: &Stored,
@@ -175,6 +189,9 @@ fn send<T: PeerTransport>(
 ) -> bool {
     let written = downlink.write(stored, &track.spec.extensions, scratch);
     if written {
+        if let Some(way) = way {
+            way.stamp(now, scratch, downlink.repeats());
+        }
         transport.send_rtp(scratch);
     }
     written

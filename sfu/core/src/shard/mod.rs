@@ -4,6 +4,7 @@
 //! [`Shard::poll_timeout`] says when, [`Shard::poll_transmit`] and [`Shard::poll_event`] take things out. Drain both after each input.
 
 mod addresses;
+mod bandwidth;
 mod commands;
 mod contested;
 mod control;
@@ -136,6 +137,7 @@ impl<T: PeerTransport> Shard<T> {
             self.serve_feedback(now, id);
             self.serve_reports(now, id);
             self.serve_wishes(now, id);
+            self.serve_probes(now, id);
             self.after_input(now, id);
         }
     }
@@ -215,7 +217,8 @@ impl<T: PeerTransport> Shard<T> {
     fn rearm(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let tracks = peer.uplinks.iter().filter_map(|track| self.tracks.get(track)?.due(now)).min();
-        let own = [peer.transport.poll_timeout(), peer.arrivals.due(), peer.reports_due, tracks];
+        let way = peer.way.as_ref().filter(|_| peer.connected).and_then(|way| way.due());
+        let own = [peer.transport.poll_timeout(), peer.arrivals.due(), peer.reports_due, tracks, way];
         let due = own.into_iter().flatten().min().map(|due| if due <= now { now + SPIN_GUARD } else { due });
         if due != peer.armed {
             if let Some(before) = peer.armed {

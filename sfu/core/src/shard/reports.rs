@@ -62,6 +62,7 @@ impl<T: PeerTransport> Shard<T> {
             peer.transport.send_rtcp(&self.scratch);
         }
         self.serve_bitrate(id);
+        self.serve_network(id);
     }
 
     /// The first report of a track's clock goes on at once: until then its subscribers cannot put sound and pictures together.

@@ -47,6 +47,12 @@ pub struct Stats {
     pub key_frames_asked: u64,
     /// Transport-cc feedback messages sent.
     pub feedbacks_out: u64,
+    /// Transport-cc feedback messages of subscribers.
+    pub feedbacks_in: u64,
+    /// Padding packets sent to subscribers, to find out what their ways carry.
+    pub paddings_out: u64,
+    /// Tracks to subscribers that were given more or less because of what their ways carry.
+    pub allowances_changed: u64,
     /// Packets of publishers that never came, as far as their sequence numbers say.
     pub packets_lost: u64,
 

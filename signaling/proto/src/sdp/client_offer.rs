@@ -161,10 +161,10 @@ impl OfferedSection {
         self.agreed(&[MID, TRANSPORT_CC, ABS_SEND_TIME, self.own_extension()])
     }
 
-    /// The extensions that are agreed to where the client receives: as in our own offers, nothing for bandwidth estimation.
+    /// The extensions that are agreed to where the client receives.
     #[must_use]
     pub fn downlink_extensions(&self) -> Vec<(u8, Extension)> {
-        let mut agreed = self.agreed(&[MID, self.own_extension()]);
+        let mut agreed = self.agreed(&[MID, TRANSPORT_CC, self.own_extension()]);
         // The one-byte form that we write has room for 16 bytes (RFC 8285 §4.2).
         agreed.retain(|(_, extension)| *extension != MID || self.mid.len() <= 16);
         agreed

@@ -185,12 +185,12 @@ fn write_uplink(f: &mut Formatter<'_>, uplink: &Uplink) -> fmt::Result {
     write_format(f, &uplink.format)
 }
 
-/// Transport-wide sequence numbers and send times are not offered toward subscribers: nothing estimates their bandwidth yet.
+/// Transport-wide sequence numbers are offered for audio too: what it tells of the way counts as much.
 fn write_downlink(f: &mut Formatter<'_>, downlink: &Downlink) -> fmt::Result {
     f.write_str("a=sendonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
     let kind = downlink.format.codec.kind();
     let own = if kind == Kind::Audio { AUDIO_LEVEL } else { VIDEO_ORIENTATION };
-    write_extensions(f, &[MID, own])?;
+    write_extensions(f, &[MID, TRANSPORT_CC, own])?;
     write_format(f, &downlink.format)?;
     write_ssrcs(f, downlink)
 }

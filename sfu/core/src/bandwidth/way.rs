@@ -1,0 +1,123 @@
+//! The way to one subscriber: what it carries, and what is made of it.
+
+use std::time::{Duration, Instant};
+
+use super::allocation::{Allocation, Chosen, Demand};
+use super::estimator::Estimator;
+use super::stamp::{self, Remembered};
+
+/// Between two allocations.
+const ALLOCATE: Duration = Duration::from_millis(200);
+/// A REMB counts for so long.
+const REMB_LIFE: Duration = Duration::from_secs(10);
+/// What is wanted before any rate of the tracks is known, in bits per second.
+const WANTED_FIRST: u64 = 3_000_000;
+
+/// Congestion control toward one peer. Only for peers that were offered transport-wide sequence numbers or have sent REMB.
+#[derive(Debug)]
+pub(crate) struct Way {
+    /// The extension's id in what it is sent; `None` where it knows only REMB.
+    extension: Option<u8>,
+    estimator: Estimator,
+    remembered: Remembered,
+    remb: Option<(Instant, u64)>,
+    allocation: Allocation,
+    /// What would be sent if the way carried everything.
+    wanted: u64,
+    /// Whether something can be padded, and so probed with.
+    probes: bool,
+    allocate_at: Instant,
+}
+
+impl Way {
+    pub(crate) fn new(now: Instant, extension: Option<u8>) -> Self {
+        Self {
+            extension,
+            estimator: Estimator::new(now),
+            remembered: Remembered::default(),
+            remb: None,
+            allocation: Allocation::default(),
+            wanted: WANTED_FIRST,
+            probes: false,
+            allocate_at: now,
+        }
+    }
+
+    /// Gives a packet that is sent for the first time its number, and notes it. `repeatable`: it may be sent again as it is.
+    pub(crate) fn stamp(&mut self, now: Instant, packet: &mut [u8], repeatable: bool) {
+        let Some(id) = self.extension else { return };
+        let number = self.estimator.upcoming();
+        if stamp::write(packet, id, number) {
+            if repeatable {
+                self.remembered.push(packet, number);
+            }
+            self.estimator.sent(now, packet.len());
+        }
+    }
+
+    /// Gives a packet that is sent again as it was the number that it had. False if that is not known any more: it cannot be sent.
+    pub(crate) fn stamp_again(&mut self, packet: &mut [u8]) -> bool {
+        let Some(id) = self.extension else { return true };
+        let number = self.remembered.find(packet);
+        // Without a place for a number there is nothing to remember.
+        !stamp::write(packet, id, number.unwrap_or_default()) || number.is_some()
+    }
+
+    /// Transport-wide feedback: the whole RTCP packet.
+    pub(crate) fn feedback(&mut self, now: Instant, message: &[u8], rtt: Option<Duration>) -> bool {
+        if let Some(rtt) = rtt {
+            self.estimator.rtt(rtt);
+        }
+        self.estimator.feedback(now, message)
+    }
+
+    /// REMB: taken as an upper bound where nothing better comes.
+    pub(crate) fn remb(&mut self, now: Instant, bits_per_second: u64) {
+        self.remb = Some((now, bits_per_second));
+    }
+
+    /// What the way carries, in bits per second; `None` while that is unknown.
+    pub(crate) fn estimate(&self, now: Instant) -> Option<u64> {
+        let remb = self.remb.filter(|(at, _)| now.saturating_duration_since(*at) < REMB_LIFE).map(|(_, bps)| bps);
+        self.estimator.estimate().or(remb)
+    }
+
+    /// Whether the tracks should be weighed again now.
+    pub(crate) fn allocates(&mut self, now: Instant) -> bool {
+        let due = self.allocate_at <= now;
+        if due {
+            self.allocate_at = now + ALLOCATE;
+        }
+        due
+    }
+
+    /// Shares the way out. The choices are in the order of the demands.
+    pub(crate) fn allocate(&mut self, now: Instant, demands: &[Demand]) -> &[Chosen] {
+        let budget = self.estimate(now);
+        let wanted = self.allocation.update(now, budget, demands);
+        self.wanted = if wanted.unknown { wanted.bps.max(WANTED_FIRST) } else { wanted.bps };
+        self.allocation.chosen()
+    }
+
+    /// Whether there is something to pad.
+    pub(crate) fn can_probe(&mut self, can: bool) {
+        self.probes = can;
+    }
+
+    /// When [`Self::padding`] has something to say.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.estimator.due().filter(|_| self.probes)
+    }
+
+    /// Bytes of padding to send now.
+    pub(crate) fn padding(&mut self, now: Instant) -> usize {
+        if self.probes { self.estimator.poll_probe(now, self.wanted) } else { 0 }
+    }
+
+    /// How unstable it is, from 0 to 3 (Sora's `network.status`).
+    pub(crate) fn instability(&self) -> u8 {
+        let loss = self.estimator.loss();
+        let by_loss = [0.03, 0.08, 0.2].iter().filter(|bound| loss > **bound).count() as u8;
+        by_loss.max(self.allocation.shortage())
+    }
+}
