@@ -75,6 +75,8 @@ struct Flow {
     ssrc: u32,
     highest: u16,
     packets: u64,
+    /// Sequence numbers from the first to the highest.
+    span: u64,
 }
 
 /// Arrivals since the last feedback, by transport-wide number.
@@ -179,6 +181,12 @@ impl Light {
         Ok(())
     }
 
+    /// Packets between the first and the highest of each stream that did not come.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.span.saturating_sub(flow.packets)).sum()
+    }
+
     /// Sends a lost flight again.
     ///
     /// # Errors
@@ -252,11 +260,13 @@ impl Light {
         match self.flows.iter_mut().find(|flow| flow.ssrc == ssrc) {
             Some(flow) => {
                 flow.packets += 1;
-                if (sequence.wrapping_sub(flow.highest) as i16) > 0 {
+                let step = sequence.wrapping_sub(flow.highest) as i16;
+                if step > 0 {
                     flow.highest = sequence;
+                    flow.span += step as u64;
                 }
             }
-            None => self.flows.push(Flow { ssrc, highest: sequence, packets: 1 }),
+            None => self.flows.push(Flow { ssrc, highest: sequence, packets: 1, span: 1 }),
         }
         if self.packets.is_multiple_of(SAMPLE)
             && let Some(keys) = &mut self.keys

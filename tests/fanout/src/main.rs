@@ -1,11 +1,12 @@
 //! `minamo-fanout`: what one forwarded packet costs with everything on, beside the bare limit of the same run.
 //!
 //! Without arguments everything is measured. `engine N` and `engine R S` drive the engine alone with 1 publisher and N subscribers, or R
-//! rooms of S.
+//! rooms of S. `flood SECONDS` floods the server and counts what those who talk lose.
 
 mod bare;
 mod clock;
 mod engine;
+mod flood;
 mod light;
 mod media;
 mod process;
@@ -38,6 +39,10 @@ fn main() -> Result<()> {
         ["engine", rooms, size] => engine(Scene::Rooms(rooms.parse()?, size.parse()?)),
         ["process", subscribers] => process(Scene::Fanout(subscribers.parse()?)),
         ["process", rooms, size] => process(Scene::Rooms(rooms.parse()?, size.parse()?)),
+        ["flood"] => flood::run(Duration::from_secs(10), false),
+        ["flood", seconds] => flood::run(Duration::from_secs(seconds.parse()?), false),
+        // The negative control: the publisher leaves packets out.
+        ["flood", seconds, "sabotage"] => flood::run(Duration::from_secs(seconds.parse()?), true),
         ["serve", fingerprint] => serve::run(fingerprint),
         // Without the kernel, for callgrind and perf.
         ["dry", subscribers] => dry(Scene::Fanout(subscribers.parse()?)),

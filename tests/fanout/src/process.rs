@@ -12,6 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
 use crate::engine::{Scene, credentials};
+use crate::flood;
 use crate::light::{Kit, Light};
 use crate::media::{PER_SECOND, Source};
 
@@ -38,15 +39,15 @@ pub struct Outcome {
 /// CPU in nanoseconds, resident KiB, packets forwarded.
 type Counts = [u64; 3];
 
-struct Server {
+pub(crate) struct Server {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    fn start(kit: &Kit) -> Result<Self> {
+    pub(crate) fn start(kit: &Kit) -> Result<Self> {
         let fingerprint: String = kit.fingerprint.0.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut child = Command::new(std::env::current_exe()?)
             .args(["serve", &fingerprint])
@@ -61,7 +62,7 @@ impl Server {
         Ok(Self { child, input, output, address })
     }
 
-    fn say(&mut self, line: &str) -> Result<String> {
+    pub(crate) fn say(&mut self, line: &str) -> Result<String> {
         writeln!(self.input, "{line}")?;
         let mut answer = String::new();
         self.output.read_line(&mut answer)?;
@@ -71,7 +72,7 @@ impl Server {
         Ok(answer.trim().to_owned())
     }
 
-    fn count(&mut self) -> Result<Counts> {
+    pub(crate) fn count(&mut self) -> Result<Counts> {
         let numbers = self.say("count")?.split(' ').map(str::parse).collect::<Result<Vec<u64>, _>>()?;
         numbers.try_into().map_err(|_| anyhow::anyhow!("three numbers"))
     }
@@ -84,7 +85,7 @@ impl Drop for Server {
     }
 }
 
-struct Load {
+pub(crate) struct Load {
     socket: UdpSocket,
     state: UdpSocketState,
     server: SocketAddr,
@@ -97,6 +98,10 @@ struct Load {
     buffer: Vec<u8>,
     metas: Vec<RecvMeta>,
     out: Vec<BytesMut>,
+    /// Everything that publishers send comes twice, cut off, and beside garbage.
+    pub(crate) hostile: bool,
+    /// Publishers leave the first packet of each picture out.
+    pub(crate) leaves_out: bool,
 }
 
 fn address(peer: usize) -> IpAddr {
@@ -111,7 +116,7 @@ fn peer_at(address: Option<IpAddr>) -> Option<usize> {
 }
 
 impl Load {
-    fn new(scene: Scene, kit: Kit, server: SocketAddr) -> Result<Self> {
+    pub(crate) fn new(scene: Scene, kit: Kit, server: SocketAddr) -> Result<Self> {
         let socket = UdpSocket::bind("0.0.0.0:0")?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         socket.set_nonblocking(true)?;
@@ -125,7 +130,21 @@ impl Load {
         let sources: Vec<_> = (0..scene.publishers()).map(|publisher| Source::new(publisher as u64)).collect();
         let sent = vec![[0; 2]; sources.len()];
         let (buffer, metas) = (vec![0; RECEIVE * BATCH_SIZE], vec![RecvMeta::default(); BATCH_SIZE]);
-        Ok(Self { socket, state, server, kit, peers, sources, begun: now, sent, buffer, metas, out: Vec::new() })
+        Ok(Self {
+            socket,
+            state,
+            server,
+            kit,
+            peers,
+            sources,
+            begun: now,
+            sent,
+            buffer,
+            metas,
+            out: Vec::new(),
+            hostile: false,
+            leaves_out: false,
+        })
     }
 
     fn flush(&mut self, peer: usize) {
@@ -159,7 +178,7 @@ impl Load {
         Ok(true)
     }
 
-    fn join(&mut self) -> Result<()> {
+    pub(crate) fn join(&mut self) -> Result<()> {
         let (began, mut begun) = (Instant::now(), 0);
         let mut retry = began + Duration::from_secs(1);
         loop {
@@ -190,7 +209,7 @@ impl Load {
     }
 
     /// Publishes, if `media`, and listens for so long.
-    fn play(&mut self, length: Duration, media: bool) -> Result<()> {
+    pub(crate) fn play(&mut self, length: Duration, media: bool) -> Result<()> {
         let end = Instant::now() + length;
         let mut tick = Instant::now();
         while Instant::now() < end {
@@ -221,6 +240,7 @@ impl Load {
             if pictures > sent[0] {
                 sent[0] = if sent[0] == 0 { pictures } else { sent[0] + 1 };
                 packets = source.picture();
+                packets.drain(..usize::from(self.leaves_out));
             }
             if sounds > sent[1] {
                 sent[1] = if sent[1] == 0 { sounds } else { sent[1] + 1 };
@@ -229,6 +249,9 @@ impl Load {
             for packet in packets {
                 self.out.push(self.peers[publisher].seal_rtp(&packet)?);
             }
+            if self.hostile {
+                self.out = flood::corrupted(&self.out);
+            }
             self.flush(publisher);
         }
         Ok(())
@@ -236,6 +259,11 @@ impl Load {
 
     fn packets(&self) -> u64 {
         self.peers.iter().map(|peer| peer.packets).sum()
+    }
+
+    /// Packets that the subscribers miss.
+    pub(crate) fn lost(&self) -> u64 {
+        self.peers.iter().map(Light::lost).sum()
     }
 }
 
@@ -255,14 +283,7 @@ pub fn run(scene: Scene, measure: Duration) -> Result<Outcome> {
     load.join()?;
     load.play(Duration::from_secs(1), false)?;
     let idle = server.count()?;
-    for publisher in 0..scene.publishers() {
-        server.say(&format!("publish {publisher}"))?;
-    }
-    for peer in 0..peers {
-        for (nth, publisher) in scene.heard_by(peer).into_iter().enumerate() {
-            server.say(&format!("hear {peer} {publisher} {nth}"))?;
-        }
-    }
+    connect_tracks(scene, &mut server)?;
     load.play(Duration::from_secs(4), true)?;
     let (before, seen) = (server.count()?, load.packets());
     load.play(measure, true)?;
@@ -281,4 +302,17 @@ pub fn run(scene: Scene, measure: Duration) -> Result<Outcome> {
         active_kib: after[1].saturating_sub(empty[1]) as f64 / peers as f64,
         seen: seen as f64 / packets as f64,
     })
+}
+
+/// Lets the publishers publish and everybody hear whom the scene says.
+pub(crate) fn connect_tracks(scene: Scene, server: &mut Server) -> Result<()> {
+    for publisher in 0..scene.publishers() {
+        server.say(&format!("publish {publisher}"))?;
+    }
+    for peer in 0..scene.peers() {
+        for (nth, publisher) in scene.heard_by(peer).into_iter().enumerate() {
+            server.say(&format!("hear {peer} {publisher} {nth}"))?;
+        }
+    }
+    Ok(())
 }
