@@ -1,5 +1,7 @@
 //! What can be set about signaling.
 
+use std::time::Duration;
+
 use crate::session::Timing;
 
 /// Limits and times of signaling. The defaults are what Sora clients expect.
@@ -15,6 +17,8 @@ pub struct SignalingConfig {
     pub redirect_url: Option<String>,
     /// Signaling over data channels.
     pub data: DataDefaults,
+    /// How long a WHEP viewer whose publisher has gone waits for somebody to come back.
+    pub viewer_patience: Duration,
     /// Times of one session.
     pub timing: Timing,
 }
@@ -27,6 +31,7 @@ impl Default for SignalingConfig {
             downlinks_per_peer_max: 100,
             redirect_url: None,
             data: DataDefaults::default(),
+            viewer_patience: Duration::from_secs(30),
             timing: Timing::default(),
         }
     }

@@ -4,8 +4,8 @@
 
 use minamo_media::Codec;
 use minamo_signaling_proto::sdp::{
-    Answer, BadOffer, BadSdp, ClientOffer, Direction, Downlink, Format, MediaKind, OfferedSection, Reply, ServerAnswer, Setup,
-    Uplink, extension,
+    Answer, BadOffer, BadSdp, ClientOffer, Direction, Downlink, Format, MediaKind, OfferedSection, Preference, Reply,
+    ServerAnswer, Setup, Uplink, extension,
 };
 use proptest::prelude::*;
 
@@ -20,7 +20,8 @@ fn sections(text: &str) -> Vec<OfferedSection> {
 
 /// (payload type, RTX, parameters) of what is chosen for audio and video.
 fn chosen(text: &str) -> Vec<(u8, Option<u8>, String)> {
-    let format = |section: &OfferedSection| section.choose_uplink().map(|format| (format.pt, format.rtx_pt, format.fmtp));
+    let format =
+        |section: &OfferedSection| section.choose_uplink(Preference::Hls).map(|format| (format.pt, format.rtx_pt, format.fmtp));
     sections(text).iter().filter_map(format).collect()
 }
 
@@ -39,16 +40,58 @@ fn what_is_there_is_taken_in_the_order_of_what_hls_needs() {
     let only = |keep: &[u8]| {
         let mut section = sections(CHROMIUM).remove(1);
         section.formats.retain(|format| keep.contains(&format.pt));
-        section.choose_uplink().map(|format| (format.pt, format.codec))
+        section.choose_uplink(Preference::Hls).map(|format| (format.pt, format.codec))
     };
     assert_eq!(only(&[96, 116, 114]), Some((116, Codec::H264)), "Main in mode 1 before Baseline in mode 0");
     assert_eq!(only(&[96, 39]), Some((39, Codec::H264)), "H.264 of any kind before VP8");
-    assert_eq!(only(&[98, 45, 96]), Some((96, Codec::Vp8)));
-    assert_eq!(only(&[98, 45]), None, "neither VP9 nor AV1");
+    assert_eq!(only(&[98, 45, 96]), Some((96, Codec::Vp8)), "without H.264 the client's order counts");
+    assert_eq!(only(&[98, 45]), Some((45, Codec::Av1)));
+    assert_eq!(only(&[]), None);
     let high = OBS.replace("profile-level-id=42e01f", "profile-level-id=64001F");
     assert!(chosen(&high)[1].2.ends_with("profile-level-id=64001f"));
     let nonsense = OBS.replace("profile-level-id=42e01f", "profile-level-id=zz\u{e9}00;x");
     assert!(chosen(&nonsense)[1].2.ends_with("profile-level-id=42e01f"), "nothing of a client's text is passed on");
+}
+
+#[test]
+fn where_nothing_needs_h264_the_client_has_the_say() {
+    let choose = |text: &str, preference| {
+        let video = sections(text).remove(1);
+        video.choose_uplink(preference).map(|format| (format.codec, format.pt, format.fmtp)).unwrap()
+    };
+    assert_eq!(choose(CHROMIUM, Preference::Client), (Codec::Vp8, 96, String::new()));
+    assert_eq!(choose(CHROMIUM, Preference::Hls).0, Codec::H264);
+    let first = |pt: &str| {
+        let line = CHROMIUM.lines().find(|line| line.starts_with("m=video")).unwrap();
+        let others: Vec<_> = line.split(' ').skip(3).filter(|other| *other != pt).collect();
+        CHROMIUM.replace(line, &format!("m=video 9 UDP/TLS/RTP/SAVPF {pt} {}", others.join(" ")))
+    };
+    assert_eq!(choose(&first("98"), Preference::Client), (Codec::Vp9, 98, "profile-id=0".into()));
+    assert_eq!(choose(&first("100"), Preference::Client), (Codec::Vp9, 100, "profile-id=2".into()));
+    assert_eq!(choose(&first("45"), Preference::Client), (Codec::Av1, 45, "level-idx=5;profile=0;tier=0".into()));
+    assert_eq!(choose(&first("39"), Preference::Client).1, 108, "H.264 in the form that every viewer decodes");
+}
+
+#[test]
+fn stereo_is_passed_on() {
+    let audio = sections(CHROMIUM_VIEWER).remove(0);
+    assert_eq!(audio.choose_downlink(Codec::Opus, "minptime=10").unwrap().fmtp, "minptime=10;useinbandfec=1");
+    let stereo = audio.choose_downlink(Codec::Opus, "minptime=10;useinbandfec=1;stereo=1").unwrap();
+    assert_eq!(stereo.fmtp, "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1");
+}
+
+#[test]
+fn simulcast_is_taken_with_a_name_in_every_packet() {
+    let lines = "a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n";
+    let simulcast = format!("{CHROMIUM}{lines}");
+    let video = sections(&simulcast).remove(1);
+    assert_eq!(video.rids, ["q", "h", "f"]);
+    assert!(video.uplink_extensions().iter().any(|(id, extension)| (*id, *extension) == (11, extension::REPAIRED_RID)));
+    let (text, answer) = answer(&simulcast, take);
+    assert!(text.contains("a=rid:q recv\r\na=rid:h recv\r\na=rid:f recv\r\na=simulcast:recv q;h;f\r\n"), "{text}");
+    assert!(answer.sections[1].extensions.iter().any(|(id, uri)| (*id, uri.as_str()) == (10, extension::RID.uri)));
+    let nameless = simulcast.replace("a=extmap:10 ", "a=extmap:16 ");
+    assert!(sections(&nameless)[1].rids.is_empty(), "an id that the one-byte form does not have");
 }
 
 #[test]
@@ -92,8 +135,10 @@ fn answer(offer: &str, reply: impl Fn(&OfferedSection) -> Reply) -> (String, Ans
 }
 
 fn take(section: &OfferedSection) -> Reply {
-    match section.choose_uplink() {
-        Some(format) => Reply::Uplink(Uplink { format, bitrate_max: Some(1_000_000) }),
+    match section.choose_uplink(Preference::Hls) {
+        Some(format) => {
+            Reply::Uplink { uplink: Uplink { format, bitrate_max: Some(1_000_000) }, simulcast: !section.rids.is_empty() }
+        }
         None => Reply::Refused,
     }
 }
@@ -144,7 +189,7 @@ fn the_answer_to_a_viewer_names_our_sources_and_refuses_what_it_has_nothing_for(
     let (text, answer) = answer(CHROMIUM_VIEWER, |section| match section.choose_downlink(Codec::Vp8, "") {
         Some(format @ Format { rtx_pt: Some(_), .. }) => {
             let (stream_id, track_id) = ("PUBLISHER".into(), "TRACK".into());
-            Reply::Downlink(Downlink { format, stream_id, track_id, ssrc: 5, rtx_ssrc: Some(6) })
+            Reply::Downlink { downlink: Downlink { format, stream_id, track_id, ssrc: 5, rtx_ssrc: Some(6) }, others: Vec::new() }
         }
         _ => Reply::Refused,
     });

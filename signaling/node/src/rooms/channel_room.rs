@@ -123,6 +123,15 @@ impl ChannelRoom {
         self.room.wanted(connection).into_iter().map(published).collect()
     }
 
+    pub(super) fn wanted_of(&self, connection: &ConnectionId, publisher: Option<&str>) -> Vec<Published> {
+        let mut wanted = self.wanted(connection);
+        if let Some(name) = publisher {
+            let is_named = |id: &ConnectionId| self.members.get(id).is_some_and(|member| member.present.client_id == name);
+            wanted.retain(|published| published.info.publisher.as_str() == name || is_named(&published.info.publisher));
+        }
+        wanted
+    }
+
     pub(super) fn publish(&mut self, connection: &ConnectionId, tracks: Vec<Published>) {
         for info in self.room.tracks(connection) {
             self.fmtp.remove(&info.track);

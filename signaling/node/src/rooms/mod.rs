@@ -100,6 +100,11 @@ impl Rooms {
         self.with(channel, |room| room.wanted(connection)).unwrap_or_default()
     }
 
+    /// The same of one publisher only, named by its connection id or client id.
+    pub(crate) fn wanted_of(&self, channel: &ChannelId, connection: &ConnectionId, publisher: Option<&str>) -> Vec<Published> {
+        self.with(channel, |room| room.wanted_of(connection, publisher)).unwrap_or_default()
+    }
+
     pub(crate) fn leave(&self, channel: &ChannelId, connection: &ConnectionId) {
         let mut state = self.state();
         if let Some(room) = state.rooms.get_mut(channel) {

@@ -1,29 +1,29 @@
 //! `POST`: a client joins.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId};
 use minamo_sfu_core::model::{Command, Fingerprint, PeerId};
 use minamo_signaling_proto::api::ChannelSettings;
-use minamo_signaling_proto::sdp::{ClientOffer, MediaKind, OfferedSection, SDP_BYTES_MAX};
+use minamo_signaling_proto::sdp::{ClientOffer, MediaKind, OfferedSection, Preference, SDP_BYTES_MAX};
 use minamo_signaling_proto::sora::Role;
 use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
-use super::negotiation::{Answering, Tracks, choose_downlinks, choose_uplinks};
-use super::resource::etag;
-use super::sessions::Session;
-use super::{Endpoints, SDP, Way};
+use super::negotiation::{Answering, choose_uplinks};
+use super::sessions::{IceSession, Session, fresh_etag};
+use super::viewing::{Viewing, choose_downlinks};
+use super::{ACCEPT_PATCH, Endpoints, SDP, SDP_FRAGMENT, Way};
 use crate::api::{ApiError, Authorized};
 use crate::mailbox::Mailbox;
 use crate::place::Place;
-use crate::rooms::{JoinError, Joined, Newcomer};
+use crate::rooms::{JoinError, Newcomer};
 use crate::session::{Media, Reason};
 use crate::signaling::{Open, Shared};
 use crate::{Busy, ids};
@@ -34,10 +34,11 @@ pub(super) fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
 }
 
-pub(super) fn text_of(body: Result<Bytes, BytesRejection>) -> Result<String, ApiError> {
+/// A body of at most so many bytes, which the router has checked.
+pub(super) fn text_of(body: Result<Bytes, BytesRejection>, bytes_max: usize) -> Result<String, ApiError> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            let why = format!("the body is longer than {SDP_BYTES_MAX} bytes");
+            let why = format!("the body is longer than {bytes_max} bytes");
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", why)
         }
         status => ApiError::new(status, "INVALID_BODY", rejection.body_text()),
@@ -49,17 +50,25 @@ fn invalid_sdp(why: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "INVALID_SDP", why)
 }
 
-fn overloaded() -> ApiError {
+pub(super) fn overloaded() -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is full: try again later").retry_after_s(5)
 }
 
-type Created = (StatusCode, [(HeaderName, String); 3], String);
+type Created = (StatusCode, [(HeaderName, String); 4], String);
+
+/// What the query says; other members are ignored.
+#[derive(Default, serde::Deserialize)]
+pub(super) struct Wish {
+    /// A viewer's: the connection id or client id of the only publisher to be seen.
+    publisher: Option<String>,
+}
 
 pub(super) async fn create(
     way: Way,
     State(endpoints): State<Arc<Endpoints>>,
     _: Authorized,
     Path(channel): Path<String>,
+    Query(wish): Query<Wish>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Created, ApiError> {
@@ -67,10 +76,11 @@ pub(super) async fn create(
         let why = format!("send the offer with Content-Type: {SDP}");
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", why));
     }
-    let offer = ClientOffer::parse(&text_of(body)?).map_err(|bad| invalid_sdp(bad.to_string()))?;
+    let offer = ClientOffer::parse(&text_of(body, SDP_BYTES_MAX)?).map_err(|bad| invalid_sdp(bad.to_string()))?;
     let shared = endpoints.signaling.shared();
     let open = Open::one_more(shared).ok_or_else(overloaded)?;
-    let member = Candidate { shared: shared.clone(), way, offer, mailbox: Arc::default(), open };
+    let publisher = wish.publisher.filter(|_| way == Way::Out);
+    let member = Candidate { shared: shared.clone(), way, offer, publisher, mailbox: Arc::default(), open };
     member.join(&endpoints, ChannelId::from(channel)).await
 }
 
@@ -79,6 +89,7 @@ struct Candidate {
     shared: Arc<Shared>,
     way: Way,
     offer: ClientOffer,
+    publisher: Option<String>,
     mailbox: Arc<Mailbox>,
     open: Open,
 }
@@ -86,35 +97,40 @@ struct Candidate {
 impl Candidate {
     async fn join(self, endpoints: &Endpoints, id: ChannelId) -> Result<Created, ApiError> {
         let connection = ConnectionId::from(ids::fresh());
-        let (channel, joined) = self.enter(&id, &connection).await?;
+        let channel = self.enter(&id, &connection).await?;
         // Whatever goes wrong from here on, dropping the place leaves the room again.
         let place = Place::new(self.shared.clone(), channel.id.clone(), connection, ids::next_peer());
         let mut answering = Answering::new(rand::random(), self.offer.sections.clone());
-        match self.way {
-            Way::In => self.take_uplinks(&channel, &place, &mut answering)?,
-            Way::Out => {
-                let chosen = choose_downlinks(&self.offer, joined.wanted, self.shared.config.downlinks_per_peer_max)?;
-                chosen.into_iter().for_each(|choice| answering.downlink(choice));
+        let viewing = match self.way {
+            Way::In => {
+                self.take_uplinks(&channel, &place, &mut answering)?;
+                None
             }
-        }
+            Way::Out => Some(self.take_downlinks(&place, &mut answering)?),
+        };
         let answer = answering.text(&self.shared.endpoint);
         self.tell_sfu(place.peer, &answering).map_err(|Busy| overloaded())?;
         tracing::info!(channel = %channel.id, connection = %place.connection, way = self.way.folder(), "joins");
         let folder = self.way.folder();
-        let session = self.spawn(endpoints, place, answering.tracks);
+        let (session, etag) = self.spawn(endpoints, place, answering, viewing);
         let location = format!("/{folder}/{}/{session}", channel.id);
-        let headers = [(header::CONTENT_TYPE, SDP.into()), (header::LOCATION, location), (header::ETAG, etag(&session))];
+        let headers = [
+            (header::CONTENT_TYPE, SDP.into()),
+            (header::LOCATION, location),
+            (header::ETAG, etag),
+            (ACCEPT_PATCH, SDP_FRAGMENT.into()),
+        ];
         Ok((StatusCode::CREATED, headers, answer))
     }
 
     /// Into the room, if the channel is there and has room.
-    async fn enter(&self, id: &ChannelId, connection: &ConnectionId) -> Result<(Channel, Joined), ApiError> {
+    async fn enter(&self, id: &ChannelId, connection: &ConnectionId) -> Result<Channel, ApiError> {
         loop {
             let epoch = self.shared.rooms.epoch();
             let channel = self.shared.catalog.channel(id).await?.ok_or_else(|| ApiError::unknown_channel(id))?;
             let newcomer = self.newcomer(connection.clone());
             match self.shared.rooms.join(epoch, &channel, newcomer, self.shared.config.connections_per_room_max) {
-                Ok(joined) => return Ok((channel, joined)),
+                Ok(_) => return Ok(channel),
                 Err(JoinError::Stale) => {}
                 Err(JoinError::Refused(reason)) => return Err(refused(reason)),
             }
@@ -142,7 +158,8 @@ impl Candidate {
     }
 
     fn take_uplinks(&self, channel: &Channel, place: &Place, answering: &mut Answering) -> Result<(), ApiError> {
-        let chosen = choose_uplinks(&self.offer)?;
+        let preference = if channel.kind.has_hls() { Preference::Hls } else { Preference::Client };
+        let chosen = choose_uplinks(&self.offer, preference)?;
         let tap = channel.kind.has_hls().then(|| (channel.id.clone(), place.connection.clone()));
         if tap.is_some() {
             self.shared.programmes.open(channel);
@@ -152,6 +169,14 @@ impl Candidate {
             answering.uplink(choice, &place.connection, tap.as_ref(), video_bps_max);
         }
         Ok(())
+    }
+
+    fn take_downlinks(&self, place: &Place, answering: &mut Answering) -> Result<Viewing, ApiError> {
+        let config = &self.shared.config;
+        let wanted = self.shared.rooms.wanted_of(&place.channel, &place.connection, self.publisher.as_deref());
+        let chosen = choose_downlinks(&self.offer, wanted, config.downlinks_per_peer_max)?;
+        let watched = chosen.into_iter().map(|choice| answering.downlink(choice)).collect();
+        Ok(Viewing::new(watched, config.viewer_patience))
     }
 
     /// Tracks first: the SFU knows every SSRC before the first packet can be decrypted.
@@ -168,24 +193,30 @@ impl Candidate {
         media.command(Command::SetRemote { peer, fingerprint: Fingerprint(self.offer.fingerprint) })
     }
 
-    /// From now on it lives by itself. Returns the last part of its URL, which nobody can guess.
-    fn spawn(self, endpoints: &Endpoints, place: Place, tracks: Tracks) -> String {
-        let Self { shared, way, offer, mailbox, open } = self;
-        let (id, ended) = (ids::fresh(), CancellationToken::new());
-        let (channel, ice_ufrag) = (place.channel.clone(), offer.ice_ufrag);
-        endpoints
-            .sessions
-            .insert(id.clone(), Session { way, channel, ice_ufrag, mailbox: mailbox.clone(), ended: ended.clone() });
+    /// From now on it lives by itself. Returns the last part of its URL, which nobody can guess, and its entity tag.
+    fn spawn(self, endpoints: &Endpoints, place: Place, answering: Answering, viewing: Option<Viewing>) -> (String, String) {
+        let Self { shared, way, offer, publisher, mailbox, open } = self;
+        let (id, etag, ended) = (ids::fresh(), fresh_etag(), CancellationToken::new());
+        let ice = IceSession { etag: etag.clone(), remote_ufrag: offer.ice_ufrag, tagged: answering.tagged() };
+        let session = Session {
+            way,
+            channel: place.channel.clone(),
+            peer: place.peer,
+            ice: Arc::new(Mutex::new(ice)),
+            mailbox: mailbox.clone(),
+            ended: ended.clone(),
+        };
+        endpoints.sessions.insert(id.clone(), session);
         let media = Media::new(Instant::now(), shared.config.timing);
-        let received = tracks.downlinks.iter().map(|downlink| downlink.track).collect();
-        let member = Member { shared: shared.clone(), place, mailbox, media, published: tracks.published, received, open };
+        let published = answering.tracks.published;
+        let member = Member { shared: shared.clone(), place, mailbox, media, published, viewing, publisher, open };
         let (sessions, key) = (endpoints.sessions.clone(), id.clone());
         shared.spawn(async move {
             let _ended = ended.drop_guard();
             member.run().await;
             sessions.remove(&key);
         });
-        id
+        (id, etag)
     }
 }
 

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use minamo_media::TrackId;
 use minamo_sfu_core::model::Command;
 
+use super::viewing::Viewing;
+use crate::Busy;
 use crate::mailbox::{Letters, Mailbox};
 use crate::place::{Place, remove_peer};
 use crate::session::{Closing, Media, Published, Reason};
 use crate::signaling::{Open, Shared};
 
-/// Everything that a viewer was given has ended. Nothing else can be given to it, so it is let go and may come again.
+/// Everything that a viewer was given has ended and nobody came back: it is let go and may come again.
 const PUBLISHER_LEFT: Closing = Closing { code: 1000, reason: Reason("PUBLISHER-LEFT"), clean: true };
 
 pub(super) struct Member {
@@ -21,8 +22,10 @@ pub(super) struct Member {
     pub media: Media,
     /// What it sends.
     pub published: Vec<Published>,
-    /// What it is sent.
-    pub received: Vec<TrackId>,
+    /// What it is sent, where it is a viewer.
+    pub viewing: Option<Viewing>,
+    /// Whose tracks it wants to see.
+    pub publisher: Option<String>,
     /// Its place among all connections of the server.
     pub open: Open,
 }
@@ -45,6 +48,8 @@ impl Member {
         loop {
             // A peer that is gone has ended the loop already.
             let deadline = self.media.poll_timeout().unwrap_or_else(Instant::now);
+            let gives_up_at = self.viewing.as_ref().and_then(Viewing::gives_up_at);
+            let deadline = gives_up_at.map_or(deadline, |at| at.min(deadline));
             let result = tokio::select! {
                 () = self.shared.stopping.cancelled() => Err(Closing::SHUTDOWN),
                 letters = self.mailbox.take() => self.take_letters(letters),
@@ -69,24 +74,31 @@ impl Member {
                 }
             }
         }
-        if letters.room_changed { self.drop_ended() } else { Ok(()) }
+        if letters.room_changed { self.look_again() } else { Ok(()) }
     }
 
-    fn drop_ended(&mut self) -> Result<(), Closing> {
-        if self.received.is_empty() {
-            return Ok(());
-        }
-        let wanted = self.shared.rooms.wanted(&self.place.channel, &self.place.connection);
-        let is_there = |track: &TrackId| wanted.iter().any(|published| published.info.track == *track);
-        for track in self.received.extract_if(.., |track| !is_there(track)) {
+    fn look_again(&mut self) -> Result<(), Closing> {
+        let Some(viewing) = &mut self.viewing else { return Ok(()) };
+        let (rooms, place) = (&self.shared.rooms, &self.place);
+        let wanted = rooms.wanted_of(&place.channel, &place.connection, self.publisher.as_deref());
+        let changes = viewing.set_wanted(Instant::now(), wanted);
+        for track in changes.removed {
             // Too busy to hear it: the track is gone there too.
-            let _ = self.shared.media.command(Command::RemoveDownlink(self.place.peer, track));
+            let _ = self.shared.media.command(Command::RemoveDownlink(place.peer, track));
         }
-        if self.received.is_empty() { Err(PUBLISHER_LEFT) } else { Ok(()) }
+        for downlink in changes.added {
+            let added = self.shared.media.command(Command::AddDownlink(place.peer, downlink));
+            added.map_err(|Busy| Closing::error("SERVER-OVERLOADED"))?;
+        }
+        Ok(())
     }
 
     fn handle_timeout(&mut self) -> Result<(), Closing> {
-        if let Some(minutes) = self.media.handle_timeout(Instant::now())? {
+        let now = Instant::now();
+        if self.viewing.as_ref().and_then(Viewing::gives_up_at).is_some_and(|at| at <= now) {
+            return Err(PUBLISHER_LEFT);
+        }
+        if let Some(minutes) = self.media.handle_timeout(now)? {
             self.shared.rooms.updated(&self.place.channel, &self.place.connection, minutes);
         }
         Ok(())

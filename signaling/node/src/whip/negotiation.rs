@@ -1,36 +1,36 @@
-//! The one negotiation of a session: offer in, answer and the SFU's tracks out.
-
-use std::cmp::Reverse;
-use std::collections::HashMap;
+//! The one negotiation of a session: offer in, answer and the SFU's tracks out. What a viewer gets is chosen in [`super::viewing`].
 
 use http::StatusCode;
-use minamo_media::{ChannelId, Codec, ConnectionId, TrackId, TrackInfo};
+use minamo_media::{ChannelId, Codec, ConnectionId, TrackInfo};
 use minamo_sfu_core::model::{self, Extensions, IceCredentials, LayerWish, Payload};
-use minamo_signaling_proto::sdp::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
-use minamo_signaling_proto::sdp::{self, ClientOffer, Format, MediaKind, OfferedSection, Reply, ServerAnswer};
+use minamo_signaling_proto::sdp::extension::{
+    ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
+};
+use minamo_signaling_proto::sdp::{self, ClientOffer, Format, MediaKind, OfferedSection, Preference, Reply, ServerAnswer};
 
+use super::viewing::Watched;
 use crate::api::ApiError;
 use crate::ids;
 use crate::session::{Endpoint, Names, Published};
 
-const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
-/// When a viewer without a publisher may ask again, in seconds.
-const RETRY_AFTER_S: u32 = 2;
+pub(super) const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
+/// Whether layers are asked for.
+const SIMULCAST: bool = false;
 
 /// What was chosen for one section.
 pub(super) struct Choice<T> {
-    section: usize,
-    format: Format,
-    of: T,
+    pub section: usize,
+    pub format: Format,
+    pub of: T,
 }
 
 /// What a publisher shall send: the first audio and the first video.
-pub(super) fn choose_uplinks(offer: &ClientOffer) -> Result<Vec<Choice<()>>, ApiError> {
+pub(super) fn choose_uplinks(offer: &ClientOffer, preference: Preference) -> Result<Vec<Choice<()>>, ApiError> {
     let mut chosen = Vec::new();
     for kind in KINDS {
         let Some(at) = offer.sections.iter().position(|section| section.sends(kind)) else { continue };
         let section = &offer.sections[at];
-        let format = section.choose_uplink().ok_or_else(|| not_taken(section))?;
+        let format = section.choose_uplink(preference).ok_or_else(|| not_taken(section))?;
         chosen.push(Choice { section: at, format, of: () });
     }
     if chosen.is_empty() {
@@ -43,60 +43,6 @@ pub(super) fn choose_uplinks(offer: &ClientOffer) -> Result<Vec<Choice<()>>, Api
 fn not_taken(section: &OfferedSection) -> ApiError {
     let why = format!("none of the codecs offered ({}) is taken: {} are", section.codec_names.join(", "), sdp::TAKEN);
     ApiError::new(StatusCode::NOT_ACCEPTABLE, "NO_COMMON_CODEC", why)
-}
-
-/// What a viewer gets of the tracks that are there now: of the fullest publishers first, the oldest of these first.
-pub(super) fn choose_downlinks(
-    offer: &ClientOffer,
-    mut wanted: Vec<Published>,
-    downlinks_max: usize,
-) -> Result<Vec<Choice<TrackInfo>>, ApiError> {
-    if wanted.is_empty() {
-        let why = "nobody publishes in this channel now: try again later";
-        return Err(ApiError::new(StatusCode::CONFLICT, "NOT_LIVE", why).retry_after_s(RETRY_AFTER_S));
-    }
-    order(&mut wanted);
-    let mut chosen = Vec::new();
-    for kind in KINDS {
-        let tracks = wanted.iter().filter(|published| kind_of(published.info.codec) == kind);
-        let sections = offer.sections.iter().enumerate().filter(|(_, section)| section.receives(kind));
-        for (published, (at, section)) in tracks.zip(sections) {
-            let format = section.choose_downlink(published.info.codec, &published.fmtp);
-            let format = format.ok_or_else(|| not_offered(published, section))?;
-            chosen.push(Choice { section: at, format, of: published.info.clone() });
-        }
-    }
-    chosen.truncate(downlinks_max);
-    if chosen.is_empty() {
-        let kinds: Vec<_> = wanted.iter().map(|published| published.info.codec.rtpmap_name()).collect();
-        let why = format!("the publisher sends {}, but no section of the offer would receive that", kinds.join(", "));
-        return Err(ApiError::new(StatusCode::NOT_ACCEPTABLE, "NO_COMMON_MEDIA", why));
-    }
-    Ok(chosen)
-}
-
-fn not_offered(published: &Published, section: &OfferedSection) -> ApiError {
-    let codec = published.info.codec.rtpmap_name();
-    let fmtp = if published.fmtp.is_empty() { String::new() } else { format!(" ({})", published.fmtp) };
-    let why = format!("the publisher sends {codec}{fmtp}, the offer takes {}", section.codec_names.join(", "));
-    ApiError::new(StatusCode::NOT_ACCEPTABLE, "NO_COMMON_CODEC", why)
-}
-
-fn order(wanted: &mut [Published]) {
-    let mut publishers: HashMap<ConnectionId, (Reverse<usize>, TrackId)> = HashMap::new();
-    for Published { info, .. } in wanted.iter() {
-        let (Reverse(count), first) = publishers.entry(info.publisher.clone()).or_insert((Reverse(0), info.track));
-        *count += 1;
-        *first = info.track.min(*first);
-    }
-    wanted.sort_by_key(|published| (publishers.get(&published.info.publisher).copied(), published.info.track));
-}
-
-fn kind_of(codec: Codec) -> MediaKind {
-    match codec.kind() {
-        minamo_media::Kind::Audio => MediaKind::Audio,
-        minamo_media::Kind::Video => MediaKind::Video,
-    }
 }
 
 /// What the SFU and the room are told.
@@ -138,29 +84,34 @@ impl Answering {
         if tap.is_some() && !tapped {
             tracing::info!(codec = ?payload.codec, %publisher, "video of this codec is forwarded but does not go to HLS");
         }
+        let simulcast = SIMULCAST && !offered.rids.is_empty();
+        // Layers are bound by their names: an SSRC in the offer would be that of one of them.
+        let ssrc = offered.common.ssrc.filter(|_| !simulcast);
         self.tracks.uplinks.push(model::Uplink {
             track,
             mid: offered.mid.clone(),
             payload,
             extensions: extensions(&offered.uplink_extensions()),
-            ssrc: offered.common.ssrc,
-            rtx_ssrc: offered.common.rtx_ssrc.filter(|_| payload.rtx_pt.is_some()),
-            rids: Vec::new(),
+            ssrc,
+            rtx_ssrc: offered.common.rtx_ssrc.filter(|_| ssrc.is_some() && payload.rtx_pt.is_some()),
+            rids: if simulcast { offered.rids.clone() } else { Vec::new() },
             tap: tap.filter(|_| tapped).cloned(),
         });
         let info = TrackInfo { track, publisher: publisher.clone(), codec: payload.codec };
         self.tracks.published.push(Published { info, fmtp: format.fmtp.as_str().into() });
         let is_video = offered.common.kind == MediaKind::Video;
         let bitrate_max = video_bps_max.filter(|_| is_video).map(u64::from);
-        *reply = Reply::Uplink(sdp::Uplink { format, bitrate_max });
+        // Half and quarter size take about a third more together than the full one alone.
+        let bitrate_max = if simulcast { bitrate_max.map(|bps| bps * 4 / 3) } else { bitrate_max };
+        *reply = Reply::Uplink { uplink: sdp::Uplink { format, bitrate_max }, simulcast };
     }
 
-    /// The client receives this.
-    pub(super) fn downlink(&mut self, choice: Choice<TrackInfo>) {
+    /// The client receives this. Says as what it goes on when the track is another one.
+    pub(super) fn downlink(&mut self, choice: Choice<TrackInfo>) -> Watched {
         let Choice { section, format, of } = choice;
         let (ssrc, rtx_ssrc) = self.fresh_ssrcs(format.rtx_pt.is_some());
         let (offered, reply) = &mut self.sections[section];
-        self.tracks.downlinks.push(model::Downlink {
+        let downlink = model::Downlink {
             track: of.track,
             mid: offered.mid.clone(),
             payload: payload(&format),
@@ -168,9 +119,14 @@ impl Answering {
             ssrc,
             rtx_ssrc,
             layer: LayerWish::Best,
-        });
+        };
+        self.tracks.downlinks.push(downlink.clone());
         let (stream_id, track_id) = (of.publisher.to_string(), self.names.track_id());
-        *reply = Reply::Downlink(sdp::Downlink { format, stream_id, track_id, ssrc, rtx_ssrc });
+        let is_other = |other: &&Format| other.pt != format.pt && other.codec != Codec::H265;
+        let others = offered.formats.iter().filter(is_other).cloned().collect();
+        let watched = Watched::new(offered.clone(), downlink);
+        *reply = Reply::Downlink { downlink: sdp::Downlink { format, stream_id, track_id, ssrc, rtx_ssrc }, others };
+        watched
     }
 
     fn fresh_ssrcs(&mut self, with_rtx: bool) -> (u32, Option<u32>) {
@@ -188,6 +144,12 @@ impl Answering {
         (fresh(), with_rtx.then(fresh))
     }
 
+    /// The m-line's words and the mid of the first section that is not refused: it stands for all of the bundle.
+    pub(super) fn tagged(&self) -> ([String; 3], String) {
+        let live = self.sections.iter().find(|(_, reply)| *reply != Reply::Refused);
+        live.map(|(section, _)| (section.words.clone(), section.mid.clone())).unwrap_or_default()
+    }
+
     /// The answer's text.
     pub(super) fn text(&mut self, endpoint: &Endpoint) -> String {
         let answer = ServerAnswer {
@@ -202,7 +164,7 @@ impl Answering {
     }
 }
 
-fn payload(format: &Format) -> Payload {
+pub(super) fn payload(format: &Format) -> Payload {
     Payload { codec: format.codec, pt: format.pt, rtx_pt: format.rtx_pt }
 }
 
@@ -210,8 +172,8 @@ fn extensions(agreed: &[(u8, Extension)]) -> Extensions {
     let id_of = |extension: Extension| agreed.iter().find(|(_, agreed)| *agreed == extension).map(|(id, _)| *id);
     Extensions {
         mid: id_of(MID),
-        rid: None,
-        repaired_rid: None,
+        rid: id_of(RID),
+        repaired_rid: id_of(REPAIRED_RID),
         transport_cc: id_of(TRANSPORT_CC),
         abs_send_time: id_of(ABS_SEND_TIME),
         audio_level: id_of(AUDIO_LEVEL),

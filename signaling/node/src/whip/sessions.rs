@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minamo_media::ChannelId;
+use minamo_sfu_core::model::PeerId;
 use tokio_util::sync::CancellationToken;
 
 use super::Way;
+use crate::ids;
 use crate::mailbox::Mailbox;
 
 /// What a request to a session's URL needs to know.
@@ -14,11 +16,26 @@ use crate::mailbox::Mailbox;
 pub(super) struct Session {
     pub way: Way,
     pub channel: ChannelId,
-    /// The client's, of its offer: another one in a `PATCH` is an ICE restart.
-    pub ice_ufrag: String,
+    pub peer: PeerId,
+    pub ice: Arc<Mutex<IceSession>>,
     pub mailbox: Arc<Mailbox>,
     /// Cancelled when it has left the room.
     pub ended: CancellationToken,
+}
+
+/// The ICE session that a session is in now.
+pub(super) struct IceSession {
+    /// Its entity tag, in its quotes: another one after each restart (RFC 9725 §4.3.1).
+    pub etag: String,
+    /// The client's: another one in a `PATCH` is a restart.
+    pub remote_ufrag: String,
+    /// The m-line's words and the mid of the section that stands for the bundle.
+    pub tagged: ([String; 3], String),
+}
+
+/// Strong, and never the same twice.
+pub(super) fn fresh_etag() -> String {
+    format!("\"{}\"", ids::fresh())
 }
 
 /// By the random last part of their URLs. As many as there are members, which the rooms and the server bound.

@@ -6,17 +6,29 @@ use super::client_offer::parameter;
 use super::{Format, OfferedSection};
 
 /// What a publisher over WHIP may send, as words for a refusal.
-pub const TAKEN: &str = "H264, VP8 and opus";
+pub const TAKEN: &str = "H264, VP8, VP9, AV1 and opus";
+
+/// Who has the say about a publisher's codec where it offers several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preference {
+    /// H.264 goes to HLS as it is: it comes first, then what the client likes best.
+    Hls,
+    /// What the client likes best, which it lists first (RFC 8866 §5.14).
+    Client,
+}
 
 impl OfferedSection {
-    /// What the client shall send: Opus; H.264, which goes to HLS as it is, of every profile, Constrained Baseline first since
-    /// every viewer decodes it, and whole access units in several packets (packetization-mode 1) before single ones; else VP8.
+    /// What the client shall send: Opus, H.264 of every profile, VP8, VP9 or AV1. Where it is H.264, Constrained Baseline comes
+    /// first since every viewer decodes it, and whole access units in several packets (packetization-mode 1) before single ones.
     ///
     /// The format's parameters are written anew: they go into others' descriptions.
     #[must_use]
-    pub fn choose_uplink(&self) -> Option<Format> {
-        let ranked = self.formats.iter().filter_map(|format| Some((uplink_rank(format)?, format)));
-        let (_, chosen) = ranked.min_by_key(|(rank, _)| *rank)?;
+    pub fn choose_uplink(&self, preference: Preference) -> Option<Format> {
+        let first = self.formats.iter().find(|format| format.codec != Codec::H265)?.codec;
+        let has_h264 = self.formats.iter().any(|format| format.codec == Codec::H264);
+        let codec = if preference == Preference::Hls && has_h264 { Codec::H264 } else { first };
+        let ranked = self.formats.iter().filter(|format| format.codec == codec);
+        let chosen = ranked.min_by_key(|format| uplink_rank(format))?;
         Some(Format { fmtp: canonical(chosen), ..chosen.clone() })
     }
 
@@ -25,25 +37,34 @@ impl OfferedSection {
     pub fn choose_downlink(&self, codec: Codec, fmtp: &str) -> Option<Format> {
         let ranked = self.formats.iter().filter(|format| format.codec == codec);
         let ranked = ranked.filter_map(|format| Some((downlink_rank(codec, &format.fmtp, fmtp)?, format)));
-        ranked.min_by_key(|(rank, _)| *rank).map(|(_, format)| format.clone())
+        let (_, chosen) = ranked.min_by_key(|(rank, _)| *rank)?;
+        // Whether sound has two channels is for the sender to say (RFC 7587 §6.1, sprop-stereo).
+        let stereo = codec == Codec::Opus && is_stereo(fmtp);
+        let fmtp = if stereo {
+            canonical(&Format { fmtp: fmtp.into(), ..chosen.clone() }) + ";sprop-stereo=1"
+        } else {
+            chosen.fmtp.clone()
+        };
+        Some(Format { fmtp, ..chosen.clone() })
     }
 }
 
-fn uplink_rank(format: &Format) -> Option<u8> {
-    match format.codec {
-        Codec::Opus => Some(0),
-        Codec::H264 => {
-            let h264 = H264::of(&format.fmtp);
-            Some(match (h264.mode, h264.is_constrained_baseline()) {
-                (1, true) => 0,
-                (1, false) => 1,
-                (_, true) => 2,
-                (_, false) => 3,
-            })
-        }
-        Codec::Vp8 => Some(4),
-        Codec::Vp9 | Codec::Av1 | Codec::H265 => None,
+/// Among formats of one codec; lower is better, then the client's order counts.
+fn uplink_rank(format: &Format) -> u8 {
+    if format.codec != Codec::H264 {
+        return 0;
     }
+    let h264 = H264::of(&format.fmtp);
+    match (h264.mode, h264.is_constrained_baseline()) {
+        (1, true) => 0,
+        (1, false) => 1,
+        (_, true) => 2,
+        (_, false) => 3,
+    }
+}
+
+fn is_stereo(fmtp: &str) -> bool {
+    ["stereo", "sprop-stereo"].into_iter().any(|name| parameter(fmtp, name) == Some("1"))
 }
 
 /// Lower is better; `None` cannot be decoded.
@@ -70,12 +91,18 @@ fn canonical(format: &Format) -> String {
             format!("level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id={a:02x}{b:02x}{c:02x}")
         }
         Codec::Opus => {
-            let on = |name| parameter(&format.fmtp, name) == Some("1");
-            let stereo = if on("stereo") || on("sprop-stereo") { ";stereo=1" } else { "" };
+            let stereo = if is_stereo(&format.fmtp) { ";stereo=1" } else { "" };
             format!("minptime=10;useinbandfec=1{stereo}")
         }
-        Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::H265 => String::new(),
+        Codec::Vp9 => format!("profile-id={}", digit(&format.fmtp, "profile-id", 3)),
+        Codec::Av1 => format!("level-idx=5;profile={};tier=0", digit(&format.fmtp, "profile", 2)),
+        Codec::Vp8 | Codec::H265 => String::new(),
     }
+}
+
+/// What is absent or cannot be read is 0.
+fn digit(fmtp: &str, name: &str, max: u8) -> u8 {
+    parameter(fmtp, name).and_then(|value| value.parse().ok()).filter(|digit| *digit <= max).unwrap_or(0)
 }
 
 /// H.264 parameters (RFC 6184 §8.1).

@@ -3,7 +3,8 @@
 
 use minamo_media::Codec;
 
-use super::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
+use super::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION};
+use super::simulcast::Layers;
 use super::{Answer, AnswerSection, BadSdp, Format, MediaKind, SECTIONS_MAX, Setup};
 
 /// Most codec lines of one kind in one section that are kept; the rest is skipped.
@@ -67,6 +68,8 @@ pub struct OfferedSection {
     pub codec_names: Vec<String>,
     /// `a=rtcp-fb`: payload type (`None` for all of them) and what.
     pub feedback: Vec<(Option<u8>, String)>,
+    /// The simulcast layers that the client would send, lowest first, none or 2 to 4 of them.
+    pub rids: Vec<String>,
 }
 
 impl ClientOffer {
@@ -158,7 +161,11 @@ impl OfferedSection {
     /// The extensions that are agreed to where the client sends, under its ids.
     #[must_use]
     pub fn uplink_extensions(&self) -> Vec<(u8, Extension)> {
-        self.agreed(&[MID, TRANSPORT_CC, ABS_SEND_TIME, self.own_extension()])
+        let mut known = vec![MID, TRANSPORT_CC, ABS_SEND_TIME, self.own_extension()];
+        if !self.rids.is_empty() {
+            known.extend([RID, REPAIRED_RID]);
+        }
+        self.agreed(&known)
     }
 
     /// The extensions that are agreed to where the client receives.
@@ -192,6 +199,7 @@ struct Draft {
     rtpmaps: Vec<(u8, String)>,
     fmtps: Vec<(u8, String)>,
     feedback: Vec<(Option<u8>, String)>,
+    layers: Layers,
     bundle_only: bool,
     rtcp_mux: bool,
 }
@@ -238,6 +246,8 @@ impl Draft {
         match (name, pt) {
             ("rtcp-mux", _) => self.rtcp_mux = true,
             ("bundle-only", _) => self.bundle_only = true,
+            ("rid", _) => self.layers.rid(value),
+            ("simulcast", _) => self.layers.simulcast(value),
             ("rtpmap", Some(pt)) if self.rtpmaps.len() < LINES_MAX => self.rtpmaps.push((pt, rest.trim().to_owned())),
             ("fmtp", Some(pt)) if self.fmtps.len() < LINES_MAX && rest.len() <= FMTP_BYTES_MAX => {
                 self.fmtps.push((pt, rest.trim().to_owned()));
@@ -263,14 +273,20 @@ impl Draft {
                 codec_names.push(name.to_owned());
             }
         }
-        OfferedSection {
+        let mut section = OfferedSection {
+            rids: std::mem::take(&mut self.layers).lowest_first(),
             mid: common.mid.clone().unwrap_or_default(),
             common,
             words: std::mem::take(&mut self.words),
             formats,
             codec_names,
             feedback: std::mem::take(&mut self.feedback),
+        };
+        // Layers are told apart by their name in each packet, and by nothing else.
+        if section.common.kind != MediaKind::Video || section.id_of(RID).is_none() {
+            section.rids.clear();
         }
+        section
     }
 
     /// The codec behind a payload type, when we know it.

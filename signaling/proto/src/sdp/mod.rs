@@ -10,13 +10,16 @@ mod answer;
 mod choice;
 mod client_offer;
 mod format;
+mod fragment;
 mod offer;
 mod server_answer;
+mod simulcast;
 
 pub use answer::{Answer, AnswerSection, BadSdp, Direction, MediaKind, SDP_BYTES_MAX, SECTIONS_MAX, Setup};
-pub use choice::TAKEN;
+pub use choice::{Preference, TAKEN};
 pub use client_offer::{BadOffer, ClientOffer, OfferedSection};
 pub use format::{Format, FormatTable, h264_fmtp, opus_fmtp, video_fmtp};
+pub use fragment::{BadFragment, ClientFragment, FRAGMENT_BYTES_MAX, ServerFragment};
 pub use offer::{Body, Description, Downlink, Section, Uplink};
 pub use server_answer::{Reply, ServerAnswer};
 

@@ -30,9 +30,30 @@ pub enum Reply {
     /// Port 0.
     Refused,
     /// The client sends.
-    Uplink(Uplink),
+    Uplink {
+        /// What it shall send.
+        uplink: Uplink,
+        /// Whether in all the layers that it offers ([`OfferedSection::rids`]).
+        simulcast: bool,
+    },
     /// We send.
-    Downlink(Downlink),
+    Downlink {
+        /// What we send now.
+        downlink: Downlink,
+        /// What we may send instead, once the publisher is another one: the client must be ready for these too.
+        others: Vec<Format>,
+    },
+}
+
+impl Reply {
+    /// All the formats that the answer names, the one in use first.
+    fn formats(&self) -> Vec<&Format> {
+        match self {
+            Self::Refused => Vec::new(),
+            Self::Uplink { uplink, .. } => vec![&uplink.format],
+            Self::Downlink { downlink, others } => std::iter::once(&downlink.format).chain(others).collect(),
+        }
+    }
 }
 
 impl Display for ServerAnswer<'_> {
@@ -49,34 +70,48 @@ impl Display for ServerAnswer<'_> {
 impl ServerAnswer<'_> {
     fn section(&self, f: &mut Formatter<'_>, to: &OfferedSection, reply: &Reply) -> fmt::Result {
         let [media, protocol, first_format] = &to.words;
-        let (format, direction, extensions) = match reply {
+        let (direction, extensions) = match reply {
             Reply::Refused => {
                 write!(f, "m={media} 0 {protocol} {first_format}\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n")?;
                 return if to.mid.is_empty() { Ok(()) } else { write!(f, "a=mid:{}\r\n", to.mid) };
             }
-            Reply::Uplink(uplink) => (&uplink.format, "recvonly", to.uplink_extensions()),
-            Reply::Downlink(downlink) => (&downlink.format, "sendonly", to.downlink_extensions()),
+            Reply::Uplink { .. } => ("recvonly", to.uplink_extensions()),
+            Reply::Downlink { .. } => ("sendonly", to.downlink_extensions()),
         };
-        write!(f, "m={media} 9 {protocol} {}", format.pt)?;
-        if let Some(rtx) = format.rtx_pt {
-            write!(f, " {rtx}")?;
+        write!(f, "m={media} 9 {protocol}")?;
+        for Format { pt, rtx_pt, .. } in reply.formats() {
+            write!(f, " {pt}")?;
+            rtx_pt.map_or(Ok(()), |rtx| write!(f, " {rtx}"))?;
         }
         f.write_str("\r\nc=IN IP4 0.0.0.0\r\n")?;
-        if let Reply::Uplink(Uplink { bitrate_max: Some(bitrate), .. }) = reply {
+        if let Reply::Uplink { uplink: Uplink { bitrate_max: Some(bitrate), .. }, .. } = reply {
             write!(f, "b=TIAS:{bitrate}\r\n")?;
         }
-        write!(f, "a=mid:{}\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", to.mid, self.ice_ufrag, self.ice_pwd)?;
-        write_fingerprint(f, self.fingerprint)?;
-        write!(f, "a=setup:passive\r\na={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
+        self.transport(f, &to.mid)?;
+        write!(f, "a={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
         for (id, Extension { uri, .. }) in extensions {
             write!(f, "a=extmap:{id} {uri}\r\n")?;
         }
-        write_format(f, to, format)?;
-        if let Reply::Downlink(downlink) = reply {
-            write_ssrcs(f, downlink)?;
+        reply.formats().into_iter().try_for_each(|format| write_format(f, to, format))?;
+        match reply {
+            Reply::Uplink { simulcast: true, .. } => write_layers(f, &to.rids)?,
+            Reply::Downlink { downlink, .. } => write_ssrcs(f, downlink)?,
+            _ => {}
         }
         write_candidates(f, self.candidates)
     }
+
+    fn transport(&self, f: &mut Formatter<'_>, mid: &str) -> fmt::Result {
+        write!(f, "a=mid:{mid}\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", self.ice_ufrag, self.ice_pwd)?;
+        write_fingerprint(f, self.fingerprint)?;
+        f.write_str("a=setup:passive\r\n")
+    }
+}
+
+/// RFC 8853 §5.3: what the client sends is received, each layer under its name.
+fn write_layers(f: &mut Formatter<'_>, rids: &[String]) -> fmt::Result {
+    rids.iter().try_for_each(|rid| write!(f, "a=rid:{rid} recv\r\n"))?;
+    write!(f, "a=simulcast:recv {}\r\n", rids.join(";"))
 }
 
 /// As in our offers, but only the feedback that the client offered.
