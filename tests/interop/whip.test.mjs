@@ -5,6 +5,7 @@ import { launch } from './lib/browser.mjs';
 import { media, playFor, probe, renditions, waitForPlaylist } from './lib/hls.mjs';
 import { PythonWhip } from './lib/python.mjs';
 import { Server, until } from './lib/server.mjs';
+import { decoded, post, report } from './lib/whip.mjs';
 
 let server, browser;
 before(async () => {
@@ -18,50 +19,24 @@ after(async () => {
 
 const endpoint = (folder, channel) => `${server.base}/${folder}/${channel.channel_id}`;
 
-/** Posts `page`'s offer; `send` publishes the fake camera, otherwise the page receives. Answers what the server said. */
-function post(page, url, { send, token = server.token }) {
-  return page.evaluate(async ([target, sends, bearer]) => {
-    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
-    const session = { pc, videos: [] };
-    window.session = session;
-    if (sends) {
-      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480, frameRate: 30 }, audio: true });
-      for (const track of stream.getTracks()) pc.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
-    } else {
-      for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: 'recvonly' });
-      pc.addEventListener('track', ({ track }) => {
-        const video = Object.assign(document.createElement('video'), { muted: true, autoplay: true, srcObject: new MediaStream([track]) });
-        document.body.append(video);
-        session.videos.push(video);
-      });
-    }
-    await pc.setLocalDescription();
-    const headers = { 'content-type': 'application/sdp', authorization: `Bearer ${bearer}` };
-    const response = await fetch(target, { method: 'POST', headers, body: pc.localDescription.sdp });
-    const sdp = await response.text();
-    const exposed = Object.fromEntries(['location', 'etag', 'content-type'].map((name) => [name, response.headers.get(name)]));
-    if (response.status === 201) await pc.setRemoteDescription({ type: 'answer', sdp });
-    return { status: response.status, sdp, ...exposed };
-  }, [url, send, token]);
-}
-
-const request = (path, method, { token = server.token, body, type } = {}) => fetch(new URL(path, server.base), {
-  method, body, headers: { authorization: `Bearer ${token}`, ...(type && { 'content-type': type }) },
+const FRAGMENT = 'application/trickle-ice-sdpfrag';
+const request = (path, method, { token = server.token, body, type, tag } = {}) => fetch(new URL(path, server.base), {
+  method, body, headers: { authorization: `Bearer ${token}`, ...(type && { 'content-type': type }), ...(tag && { 'if-match': tag }) },
 });
 
-/** One report of the page's connection. */
-const report = (page, type, kind) => page.evaluate(async ([wanted, of]) => {
-  for (const found of (await window.session.pc.getStats()).values()) if (found.type === wanted && (!of || found.kind === of)) return found;
-  return null;
-}, [type, kind]);
+/** POSTs a viewer's offer, again as long as nobody is there to be watched. */
+const watch = (page, channel, options = {}) => until('the programme is live', 10_000, async () => {
+  const said = await post(page, endpoint('whep', channel), { send: false, token: server.token, ...options });
+  return said.status !== 409 && said;
+});
 
 test('Chromium publishes by WHIP: HLS plays, WHEP plays, DELETE ends all of it', { timeout: 120_000 }, async () => {
   const channel = await server.createChannel();
   const publisher = await browser.page();
   const early = await browser.page();
-  assert.equal((await post(early, endpoint('whep', channel), { send: false })).status, 409, 'nobody publishes yet');
+  assert.equal((await post(early, endpoint('whep', channel), { send: false, token: server.token })).status, 409, 'nobody publishes yet');
 
-  const published = await post(publisher, endpoint('whip', channel), { send: true });
+  const published = await post(publisher, endpoint('whip', channel), { send: true, token: server.token });
   assert.equal(published.status, 201, published.sdp);
   assert.match(published.location, new RegExp(`^/whip/${channel.channel_id}/[0-9A-Z]{26}$`), 'readable across origins');
   assert.match(published.etag, /^".+"$/);
@@ -69,18 +44,17 @@ test('Chromium publishes by WHIP: HLS plays, WHEP plays, DELETE ends all of it',
   await waitForPlaylist(channel.playlist_url);
   assert.deepEqual((await probe(channel.playlist_url)).map((stream) => stream.codec_name).sort(), ['aac', 'h264']);
 
-  const second = await post(early, endpoint('whip', channel), { send: true });
+  const second = await post(early, endpoint('whip', channel), { send: true, token: server.token });
   assert.equal(second.status, 409, 'a channel of one publisher');
 
   const viewer = await browser.page();
-  const viewed = await post(viewer, endpoint('whep', channel), { send: false });
+  const viewed = await post(viewer, endpoint('whep', channel), { send: false, token: server.token });
   assert.equal(viewed.status, 201, viewed.sdp);
   const inbound = await until('30 frames are decoded', 20_000, async () => {
-    const video = await report(viewer, 'inbound-rtp', 'video');
-    return video?.framesDecoded > 30 && video;
+    const state = await decoded(viewer);
+    return state.frames > 30 && state;
   });
-  const codec = await viewer.evaluate(async (id) => (await window.session.pc.getStats()).get(id).mimeType, inbound.codecId);
-  assert.equal(codec, 'video/H264');
+  assert.equal(inbound.codec, 'video/H264');
   await until('sound arrives', 10_000, async () => (await report(viewer, 'inbound-rtp', 'audio'))?.packetsReceived > 50);
 
   const player = await browser.page();
@@ -90,16 +64,60 @@ test('Chromium publishes by WHIP: HLS plays, WHEP plays, DELETE ends all of it',
   const pair = await report(publisher, 'candidate-pair');
   assert.ok(pair.availableOutgoingBitrate > 300_000, `transport-cc works: ${pair.availableOutgoingBitrate}`);
 
-  const fragment = 'a=ice-ufrag:other\r\na=ice-pwd:0123456789abcdefghijklmn\r\n';
-  const restart = await request(published.location, 'PATCH', { body: fragment, type: 'application/trickle-ice-sdpfrag' });
-  assert.equal(restart.status, 422);
   const { video } = await renditions(channel.playlist_url);
   assert.equal((await request(viewed.location, 'DELETE', { token: 'wrong' })).status, 401);
   assert.equal((await request(published.location, 'DELETE')).status, 200);
   await until('ENDLIST', 10_000, async () => (await media(video)).ended);
   assert.equal((await request(published.location, 'DELETE')).status, 404, 'it is gone');
-  await until('the viewer is let go with the publisher', 10_000, async () => (await request(viewed.location, 'DELETE')).status === 404);
+  assert.equal((await request(viewed.location, 'DELETE')).status, 200, 'the viewer waits for somebody to come back');
   for (const page of [publisher, early, viewer, player]) await page.close();
+});
+
+/** Restarts ICE in the page: new credentials go out in a PATCH, ours come back and are put into the answer of before. */
+const restartIce = (page, { location, sdp }) => page.evaluate(async ([target, answer, bearer, type]) => {
+  const { pc } = window.sessions.a;
+  pc.restartIce();
+  await pc.setLocalDescription(await pc.createOffer());
+  const lines = pc.localDescription.sdp.split('\r\n');
+  const first = (text, name) => text.find((line) => line.startsWith(`a=${name}:`));
+  const fragment = [first(lines, 'ice-ufrag'), first(lines, 'ice-pwd'), 'm=audio 9 UDP/TLS/RTP/SAVPF 111', 'a=mid:0', ''].join('\r\n');
+  const headers = { 'content-type': type, authorization: `Bearer ${bearer}`, 'if-match': '*' };
+  const response = await fetch(target, { method: 'PATCH', headers, body: fragment });
+  const body = await response.text();
+  const said = { status: response.status, body, etag: response.headers.get('etag') };
+  if (response.status !== 200) return said;
+  const ours = body.split('\r\n');
+  const next = answer.replaceAll(/a=ice-ufrag:.*/g, first(ours, 'ice-ufrag')).replaceAll(/a=ice-pwd:.*/g, first(ours, 'ice-pwd'));
+  await pc.setRemoteDescription({ type: 'answer', sdp: next });
+  return said;
+}, [new URL(location, server.base).href, sdp, server.token, FRAGMENT]);
+
+test('ICE restarts by PATCH on both sides while pictures go on', { timeout: 60_000 }, async () => {
+  const { body: channel } = await server.api('ImageFlux_20200316.CreateMultistreamChannel');
+  const [publisher, viewer] = [await browser.page(), await browser.page()];
+  const published = await post(publisher, endpoint('whip', channel), { send: true, token: server.token });
+  const viewed = await watch(viewer, channel);
+  await until('pictures', 20_000, async () => (await decoded(viewer)).frames > 30);
+  const trickle = 'm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.7 9 typ host\r\n';
+  const patch = async (tag) => (await request(published.location, 'PATCH', { body: trickle, type: FRAGMENT, tag })).status;
+  assert.deepEqual([await patch(published.etag), await patch(undefined), await patch('"other"')], [204, 428, 412]);
+
+  for (const [page, session] of [[publisher, published], [viewer, viewed]]) {
+    const before = await report(page, 'transport');
+    const restarted = await restartIce(page, session);
+    assert.equal(restarted.status, 200, restarted.body);
+    assert.notEqual(restarted.etag, session.etag);
+    await until('the new pair is in use', 10_000, async () => {
+      const now = await report(page, 'transport');
+      return now.iceLocalUsernameFragment !== before.iceLocalUsernameFragment && now.iceState === 'connected'
+        && now.selectedCandidatePairId !== before.selectedCandidatePairId;
+    });
+    const { frames } = await decoded(viewer);
+    await until('pictures go on', 10_000, async () => (await decoded(viewer)).frames > frames + 30);
+  }
+  assert.equal(await patch(published.etag), 412, 'the tag of before');
+  await publisher.close();
+  await viewer.close();
 });
 
 test('a WHIP publisher is a member of the room for Sora clients', { timeout: 60_000 }, async () => {
@@ -109,7 +127,7 @@ test('a WHIP publisher is a member of the room for Sora clients', { timeout: 60_
   const joined = await sora.evaluate(([url, id]) => window.join('a', url, id, 'recvonly'), [channel.sora_url, channel.channel_id]);
   assert.equal(joined.error, undefined, JSON.stringify(joined));
   const publisher = await browser.page();
-  const published = await post(publisher, endpoint('whip', channel), { send: true });
+  const published = await post(publisher, endpoint('whip', channel), { send: true, token: server.token });
   assert.equal(published.status, 201, published.sdp);
   const state = () => sora.evaluate(() => window.state('a'));
   const created = await until('connection.created', 10_000, async () => (await state()).notifies
@@ -140,13 +158,13 @@ test('whoever may not, or says nonsense, is told so', { timeout: 30_000 }, async
   const channel = await server.createChannel();
   const page = await browser.page();
   assert.equal((await post(page, endpoint('whip', channel), { send: true, token: 'wrong' })).status, 401);
-  assert.equal((await post(page, `${server.base}/whip/nobody`, { send: true })).status, 404);
-  assert.equal((await post(page, endpoint('whip', channel), { send: false })).status, 400, 'an offer that sends nothing');
+  assert.equal((await post(page, `${server.base}/whip/nobody`, { send: true, token: server.token })).status, 404);
+  assert.equal((await post(page, endpoint('whip', channel), { send: false, token: server.token })).status, 400, 'an offer that sends nothing');
   const garbage = await request(endpoint('whip', channel), 'POST', { body: 'hello', type: 'application/sdp' });
   assert.equal(garbage.status, 400);
   assert.match((await garbage.json()).error, /session description/);
   assert.equal((await request(endpoint('whip', channel), 'POST', { body: '{}', type: 'application/json' })).status, 415);
-  const control = await post(page, endpoint('whip', channel), { send: true });
+  const control = await post(page, endpoint('whip', channel), { send: true, token: server.token });
   assert.equal(control.status, 201, 'negative control: the right offer is taken');
   assert.equal((await request(control.location, 'DELETE')).status, 200);
   await page.close();

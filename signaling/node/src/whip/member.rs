@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use minamo_sfu_core::model::Command;
+use minamo_sfu_core::model::{Command, Downlink};
 
 use super::viewing::Viewing;
 use crate::Busy;
@@ -81,12 +81,9 @@ impl Member {
         let Some(viewing) = &mut self.viewing else { return Ok(()) };
         let (rooms, place) = (&self.shared.rooms, &self.place);
         let wanted = rooms.wanted_of(&place.channel, &place.connection, self.publisher.as_deref());
-        let changes = viewing.set_wanted(Instant::now(), wanted);
-        for track in changes.removed {
-            // Too busy to hear it: the track is gone there too.
-            let _ = self.shared.media.command(Command::RemoveDownlink(place.peer, track));
-        }
-        for downlink in changes.added {
+        let changes: Vec<Downlink> = viewing.set_wanted(Instant::now(), wanted);
+        // What has ended is not removed: it keeps the numbers of its stream until something takes its place.
+        for downlink in changes {
             let added = self.shared.media.command(Command::AddDownlink(place.peer, downlink));
             added.map_err(|Busy| Closing::error("SERVER-OVERLOADED"))?;
         }
