@@ -82,3 +82,24 @@ fn what_is_not_sdp_is_refused() {
     }
     assert_eq!(Answer::parse(&"v=0\n".repeat(SDP_BYTES_MAX / 4 + 1)), Err(BadSdp::TooLong));
 }
+
+#[test]
+fn the_layers_that_a_client_sends_are_read() {
+    let rids = |line: &str| {
+        let text = format!("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n{line}\r\n");
+        Answer::parse(&text).unwrap().sections[0].rids.clone()
+    };
+    assert_eq!(rids("a=simulcast:send r0;r1;r2"), ["r0", "r1", "r2"]);
+    assert_eq!(rids("a=simulcast:recv x;y send r0;~r1,r9"), ["r0", "r1"]);
+    for nothing in [
+        "a=simulcast:recv r0;r1",
+        "a=simulcast:send",
+        "a=simulcast:",
+        "a=simulcast:send r0;;",
+        "a=simulcast:send 12345678901234567",
+        "a=x",
+    ] {
+        assert_eq!(rids(nothing), [""; 0], "{nothing}");
+    }
+    assert_eq!(rids(&format!("a=simulcast:send {}", ["a"; 100].join(";"))).len(), 8);
+}

@@ -3,7 +3,7 @@
 
 use minamo_media::Codec;
 use minamo_signaling_proto::sdp::{
-    Answer, Body, Description, Downlink, FormatTable, MediaKind, Section, Uplink, h264_fmtp, opus_fmtp, video_fmtp,
+    Answer, Body, Description, Downlink, FormatTable, MediaKind, Section, Uplink, UplinkLayer, h264_fmtp, opus_fmtp, video_fmtp,
 };
 use minamo_signaling_proto::sora::{OpusParams, VideoParams};
 
@@ -33,8 +33,11 @@ fn all_kinds() -> Vec<Section> {
     };
     vec![
         section("data", Body::Application),
-        section("audio_1", Body::Uplink(Uplink { format: opus.clone(), bitrate_max: None })),
-        section("video_1", Body::Uplink(Uplink { format: h264.clone(), bitrate_max: Some(500_000) })),
+        section("audio_1", Body::Uplink { uplink: Uplink { format: opus.clone(), bitrate_max: None }, layers: Vec::new() }),
+        section(
+            "video_1",
+            Body::Uplink { uplink: Uplink { format: h264.clone(), bitrate_max: Some(500_000) }, layers: Vec::new() },
+        ),
         section("video_2", downlink(h264, 1000, Some(1001))),
         section("audio_2", Body::Removed(opus)),
     ]
@@ -75,6 +78,28 @@ fn golden() {
          m=audio 0 UDP/TLS/RTP/SAVPF 111\nc=IN IP4 0.0.0.0\na=mid:audio_2\n{transport}a=inactive\n{mux}{opus}"
     );
     assert_eq!(offer(&all_kinds()), expected.replace('\n', "\r\n"));
+}
+
+#[test]
+fn simulcast_has_its_layers_and_their_extensions_and_av1_its_descriptor() {
+    let format = |codec| FormatTable::default().format(codec, "");
+    let layer = |rid: &str, active| UplinkLayer { rid: rid.into(), active };
+    let layers = vec![layer("r0", true), layer("r1", true), layer("r2", false)];
+    let uplink = |codec, layers| Body::Uplink { uplink: Uplink { format: format(codec), bitrate_max: None }, layers };
+    let text = offer(&[section("video_1", uplink(Codec::Vp8, layers.clone()))]);
+    for line in [
+        "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n",
+        "a=extmap:11 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n",
+        "a=rid:r0 recv\r\na=rid:r1 recv\r\na=rid:r2 recv\r\na=simulcast:recv r0;r1;~r2\r\na=candidate:",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let descriptor = "dependency-descriptor-rtp-header-extension\r\n";
+    assert!(!text.contains(descriptor));
+    let plain = offer(&[section("video_1", uplink(Codec::Av1, Vec::new()))]);
+    assert!(plain.contains(descriptor) && !plain.contains("rid") && !plain.contains("simulcast"));
+    let down = Downlink { format: format(Codec::Av1), stream_id: "S".into(), track_id: "T".into(), ssrc: 1, rtx_ssrc: None };
+    assert!(offer(&[section("video_2", Body::Downlink(down))]).contains(descriptor));
 }
 
 #[test]

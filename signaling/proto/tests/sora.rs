@@ -3,7 +3,8 @@
 
 use minamo_media::Codec;
 use minamo_signaling_proto::sora::{
-    BadMessage, ClientMessage, Connect, DataDirection, ForwardingWishes, OfferedChannel, RequestRid, Rid, Role, SpotlightWishes,
+    BadMessage, ClientMessage, Connect, DataDirection, Encoding, ForwardingWishes, OfferedChannel, RequestRid, Rid, Role,
+    SpotlightWishes,
 };
 use serde_json::{Value, json};
 
@@ -204,4 +205,23 @@ fn other_messages() {
     let long = format!(r#"{{"type":"disconnect","reason":"{}"}}"#, "あ".repeat(500));
     let Ok(ClientMessage::Disconnect { reason }) = parse(&long) else { panic!() };
     assert_eq!(reason.len(), 255);
+}
+
+#[test]
+fn encodings_are_those_of_the_browser() {
+    let usual = serde_json::to_value(Encoding::usual()).unwrap();
+    let layer = |rid: &str, by: f64| json!({"rid": rid, "active": true, "scaleResolutionDownBy": by, "scalabilityMode": "L1T1"});
+    assert_eq!(usual, json!([layer("r0", 4.0), layer("r1", 2.0), layer("r2", 1.0)]));
+    let issued = json!([{"rid": "r2", "active": false}, {"rid": "r0", "scaleResolutionDownTo": {"maxWidth": 320, "maxHeight": 180},
+        "maxBitrate": 200_000, "maxFramerate": 15, "scalabilityMode": "L1T2", "unknown": 1}]);
+    let parsed = serde_json::to_value(Encoding::parse_all(&issued).unwrap()).unwrap();
+    assert_eq!(
+        parsed[0],
+        json!({"rid": "r0", "active": true, "scaleResolutionDownTo": {"maxWidth": 320, "maxHeight": 180},
+        "maxBitrate": 200_000, "maxFramerate": 15.0, "scalabilityMode": "L1T2"})
+    );
+    assert_eq!((&parsed[1], &parsed[2]["active"]), (&layer("r1", 2.0), &json!(false)));
+    for wrong in [json!(5), json!([{"rid": "r3"}]), json!([{}]), json!([{"rid": "r0", "scaleResolutionDownBy": 0.5}])] {
+        assert_eq!(Encoding::parse_all(&wrong), Err(BadMessage("INVALID-SIMULCAST-ENCODINGS")), "{wrong}");
+    }
 }

@@ -7,11 +7,12 @@ use minamo_media::{ChannelId, Codec, ConnectionId, Kind, TrackId, TrackInfo};
 use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
 use minamo_signaling_proto::sdp::{opus_fmtp, video_fmtp};
 use minamo_signaling_proto::sora::{
-    ClientMessage, Connect, Control, IceConfig, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, OfferedLayers, Role,
-    SORA_VERSION, ServerMessage,
+    ClientMessage, Connect, Control, IceConfig, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, Role, SORA_VERSION,
+    ServerMessage,
 };
 
 use super::ending::Ending;
+use super::layers;
 use super::lines::{DataPlan, Line, Lines};
 use super::media::Media;
 use super::negotiation::{Agreed, Negotiation, UplinkWish};
@@ -81,6 +82,7 @@ impl Joined {
     fn offer(&self, connect: Connect, admission: &Admission, uplinks: &[UplinkWish]) -> Offer {
         let connection_id = admission.connection.to_string();
         let video = uplinks.iter().find(|uplink| uplink.codec.kind() == Kind::Video);
+        let layers = layers::offered(&connect);
         Offer {
             sdp: self.negotiation.description(),
             config: IceConfig::default(),
@@ -94,7 +96,7 @@ impl Joined {
             mid: Mids { audio: self.negotiation.uplink_mid(Kind::Audio), video: self.negotiation.uplink_mid(Kind::Video) },
             version: SORA_VERSION,
             multistream: true,
-            layers: OfferedLayers::default(),
+            layers,
             data: OfferedData {
                 rpc_methods: admission.grants.rpc_methods.clone(),
                 ..admission.data.as_ref().map(DataPlan::offered).unwrap_or_default()
@@ -310,11 +312,12 @@ fn uplinks(connect: &Connect, admission: &Admission) -> Vec<UplinkWish> {
         }
         let wished = video.bit_rate_kbps.map(|kbps| u64::from(kbps) * 1000);
         let bitrate_max = [wished, admission.video_bps_max.map(u64::from)].into_iter().flatten().min();
-        uplinks.push(uplink(admission.video_track, codec, video_fmtp(codec, video), bitrate_max));
+        let layers = layers::of_uplink(&connect.forwarding);
+        uplinks.push(UplinkWish { layers, ..uplink(admission.video_track, codec, video_fmtp(codec, video), bitrate_max) });
     }
     uplinks
 }
 
 fn uplink(track: TrackId, codec: Codec, fmtp: String, bitrate_max: Option<u64>) -> UplinkWish {
-    UplinkWish { track, codec, fmtp, bitrate_max }
+    UplinkWish { track, codec, fmtp, bitrate_max, layers: Vec::new() }
 }

@@ -7,6 +7,7 @@
 mod action;
 mod ending;
 mod joined;
+mod layers;
 mod lines;
 mod media;
 mod message;

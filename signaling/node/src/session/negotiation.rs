@@ -9,7 +9,7 @@ use std::sync::Arc;
 use minamo_media::{ChannelId, Codec, ConnectionId, Kind, TrackId, TrackInfo};
 use minamo_sfu_core::model::{Downlink, Fingerprint, IceCredentials, Uplink};
 use minamo_signaling_proto::sdp::{
-    self, Answer, AnswerSection, Body, Description, Format, FormatTable, SECTIONS_MAX, Section, Setup,
+    self, Answer, AnswerSection, Body, Description, Format, FormatTable, SECTIONS_MAX, Section, Setup, UplinkLayer,
 };
 
 use super::random::Names;
@@ -32,6 +32,8 @@ pub(super) struct UplinkWish {
     pub codec: Codec,
     pub fmtp: String,
     pub bitrate_max: Option<u64>,
+    /// Simulcast layers, lowest first; none without.
+    pub layers: Vec<UplinkLayer>,
 }
 
 /// What an answer changed.
@@ -109,10 +111,11 @@ impl Negotiation {
     }
 
     fn add_uplinks(&mut self, uplinks: &[UplinkWish]) {
-        for UplinkWish { track, codec, fmtp, bitrate_max } in uplinks {
+        for UplinkWish { track, codec, fmtp, bitrate_max, layers } in uplinks {
             let mid = self.fresh_mid(codec.kind());
             let format = self.formats.format(*codec, fmtp);
-            let body = Body::Uplink(sdp::Uplink { format, bitrate_max: *bitrate_max });
+            let uplink = sdp::Uplink { format, bitrate_max: *bitrate_max };
+            let body = Body::Uplink { uplink, layers: layers.clone() };
             self.slots.push(Slot::new(mid, body, Some(*track)));
         }
     }
@@ -276,7 +279,7 @@ impl Negotiation {
             match &slot.section.body {
                 Body::Application => agreed.data = !section.rejected,
                 Body::Removed(_) => slot.agreed = true,
-                Body::Uplink(_) => take_uplink(slot, section, tap, &mut agreed),
+                Body::Uplink { .. } => take_uplink(slot, section, tap, &mut agreed),
                 Body::Downlink(_) => take_downlink(slot, section, &wishes, &mut self.refused, &mut agreed),
             }
         }

@@ -2,7 +2,9 @@
 
 use minamo_media::{ChannelId, Codec, ConnectionId, TrackId};
 use minamo_sfu_core::model::{Downlink, Extensions, LayerWish, Payload, Uplink};
-use minamo_signaling_proto::sdp::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
+use minamo_signaling_proto::sdp::extension::{
+    ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
+};
 use minamo_signaling_proto::sdp::{AnswerSection, Body, Format, MediaKind, Section};
 
 /// One m-section and its state.
@@ -25,7 +27,7 @@ impl Slot {
     }
 
     pub(super) fn is_uplink(&self) -> bool {
-        matches!(self.section.body, Body::Uplink(_))
+        matches!(self.section.body, Body::Uplink { .. })
     }
 
     /// Gives the section up. `agreed`: the client said so itself.
@@ -50,16 +52,21 @@ impl Slot {
 
     /// The track as the SFU shall take it from the client.
     pub(super) fn uplink(&self, answer: &AnswerSection, tap: Option<&(ChannelId, ConnectionId)>) -> Option<Uplink> {
-        let (Body::Uplink(uplink), Some(track)) = (&self.section.body, self.track) else { return None };
+        let (Body::Uplink { uplink, layers }, Some(track)) = (&self.section.body, self.track) else { return None };
         let payload = payload(&uplink.format, answer)?;
+        let extensions = extensions(answer);
+        let agreed = layers.iter().filter(|layer| extensions.rid.is_some() && answer.rids.contains(&layer.rid));
+        let rids: Vec<String> = agreed.map(|layer| layer.rid.clone()).collect();
+        // A simulcast sender's SSRCs are not in its answer; what some client writes there is of no layer in particular.
+        let (ssrc, rtx_ssrc) = if rids.is_empty() { (answer.ssrc, answer.rtx_ssrc) } else { (None, None) };
         Some(Uplink {
             track,
             mid: self.section.mid.clone(),
             payload,
-            extensions: extensions(answer),
-            ssrc: answer.ssrc,
-            rtx_ssrc: answer.rtx_ssrc.filter(|_| payload.rtx_pt.is_some()),
-            rids: Vec::new(),
+            extensions,
+            ssrc,
+            rtx_ssrc: rtx_ssrc.filter(|_| payload.rtx_pt.is_some()),
+            rids,
             tap: tap.filter(|_| matches!(payload.codec, Codec::Opus | Codec::H264)).cloned(),
         })
     }
@@ -89,12 +96,12 @@ fn extensions(answer: &AnswerSection) -> Extensions {
     let agreed = |extension: Extension| answer.agrees(extension).then_some(extension.id);
     Extensions {
         mid: agreed(MID),
-        rid: None,
-        repaired_rid: None,
+        rid: agreed(RID),
+        repaired_rid: agreed(REPAIRED_RID),
         transport_cc: agreed(TRANSPORT_CC),
         abs_send_time: agreed(ABS_SEND_TIME),
         audio_level: agreed(AUDIO_LEVEL),
         video_orientation: agreed(VIDEO_ORIENTATION),
-        dependency_descriptor: None,
+        dependency_descriptor: agreed(DEPENDENCY_DESCRIPTOR),
     }
 }

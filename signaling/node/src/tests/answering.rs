@@ -16,10 +16,13 @@ pub(super) struct Taken {
     pub mid: String,
     pub setup: &'static str,
     pub fingerprint: [u8; 32],
+    /// The simulcast layers that it agrees to send, with what stands before them.
+    pub rids: Vec<String>,
 }
 
 /// Takes everything, except what `change` changes, by the section's place.
 pub(super) fn answer_with(offer: &str, change: impl Fn(usize, &mut Taken)) -> String {
+    let text_of_offer = offer.to_owned();
     let offer = Answer::parse(offer).unwrap();
     let mut text = String::from("v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n");
     for (index, section) in offer.sections.iter().enumerate() {
@@ -34,6 +37,7 @@ pub(super) fn answer_with(offer: &str, change: impl Fn(usize, &mut Taken)) -> St
             mid: section.mid.clone().unwrap(),
             setup: "active",
             fingerprint: FINGERPRINT,
+            rids: offered_rids(&text_of_offer, index),
         };
         change(index, &mut taken);
         text.push_str(&answer_section(index, section, &taken));
@@ -41,8 +45,14 @@ pub(super) fn answer_with(offer: &str, change: impl Fn(usize, &mut Taken)) -> St
     text
 }
 
+fn offered_rids(offer: &str, index: usize) -> Vec<String> {
+    let section = offer.split("\r\nm=").nth(index + 1).unwrap();
+    let line = section.lines().find_map(|line| line.strip_prefix("a=simulcast:recv "));
+    line.map(|line| line.split(';').map(str::to_owned).collect()).unwrap_or_default()
+}
+
 fn answer_section(index: usize, section: &AnswerSection, taken: &Taken) -> String {
-    let Taken { port, direction, mid, setup, fingerprint } = taken;
+    let Taken { port, direction, mid, setup, fingerprint, rids } = taken;
     let hex: Vec<String> = fingerprint.iter().map(|byte| format!("{byte:02X}")).collect();
     let transport = format!(
         "a=mid:{mid}\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdefghijklmn\r\na=setup:{setup}\r\na=fingerprint:sha-256 {}\r\n",
@@ -57,7 +67,12 @@ fn answer_section(index: usize, section: &AnswerSection, taken: &Taken) -> Strin
     for (id, uri) in &section.extensions {
         text.push_str(&format!("a=extmap:{id} {uri}\r\n"));
     }
-    if *direction == "sendonly" {
+    if !rids.is_empty() {
+        for rid in rids {
+            text.push_str(&format!("a=rid:{} send\r\n", rid.trim_start_matches('~')));
+        }
+        text.push_str(&format!("a=simulcast:send {}\r\n", rids.join(";")));
+    } else if *direction == "sendonly" {
         let (ssrc, rtx) = (1000 + 2 * index, 1001 + 2 * index);
         if section.payload_types.len() > 1 {
             text.push_str(&format!("a=ssrc-group:FID {ssrc} {rtx}\r\n"));

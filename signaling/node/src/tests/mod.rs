@@ -7,6 +7,7 @@ mod data_channels;
 mod life;
 mod offer_schema;
 mod re_offers;
+mod simulcast;
 mod websocket;
 
 use std::sync::Arc;

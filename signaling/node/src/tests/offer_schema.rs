@@ -32,6 +32,7 @@ pub(super) fn faults(offer: &Value, sends_audio: bool, sends_video: bool) -> Vec
         None => need(false, "config.iceServers"),
         Some(servers) => servers.iter().for_each(|server| ice_server(server, &mut need)),
     }
+    simulcast(offer, sends_video, &mut need);
     if let Some(channels) = offer.get("data_channels") {
         let complete =
             |entry: &Value| entry["label"].is_string() && entry["compress"].is_boolean() && entry["direction"].is_string();
@@ -39,6 +40,27 @@ pub(super) fn faults(offer: &Value, sends_audio: bool, sends_video: bool) -> Vec
     }
     sdp(offer, &mut need);
     faults
+}
+
+/// Encodings and layers in the SDP: both, in the same order and state, or neither.
+fn simulcast(offer: &Value, sends_video: bool, need: &mut impl FnMut(bool, &str)) {
+    let sdp = offer["sdp"].as_str().unwrap_or_default();
+    let Some(encodings) = offer.get("encodings").and_then(Value::as_array) else {
+        need(!sdp.contains("a=simulcast:") && !sdp.contains("a=rid:"), "no layers without encodings");
+        need(!sends_video || offer["simulcast"] == false, "simulcast means encodings");
+        return;
+    };
+    need(offer["simulcast"] == true && sends_video, "encodings mean simulcast");
+    let rids: Vec<_> = encodings.iter().map(|encoding| encoding["rid"].as_str().unwrap_or_default()).collect();
+    need(rids == ["r0", "r1", "r2"], "encodings are three");
+    let states = encodings.iter().zip(&rids);
+    let layers: Vec<_> =
+        states.map(|(encoding, rid)| if encoding["active"] == false { format!("~{rid}") } else { (*rid).to_owned() }).collect();
+    need(sdp.contains(&format!("a=simulcast:recv {}\r\n", layers.join(";"))), "a=simulcast");
+    need(rids.iter().all(|rid| sdp.contains(&format!("a=rid:{rid} recv\r\n"))), "a=rid");
+    for name in ["sdes:mid", "sdes:rtp-stream-id", "sdes:repaired-rtp-stream-id"] {
+        need(sdp.contains(&format!("urn:ietf:params:rtp-hdrext:{name}\r\n")), name);
+    }
 }
 
 fn ice_server(server: &Value, need: &mut impl FnMut(bool, &str)) {
@@ -96,8 +118,10 @@ fn every_offer_has_every_mandatory_member() {
     let mut checked = 0;
     for role in ["sendonly", "sendrecv", "recvonly"] {
         for (video, audio) in videos.iter().flat_map(|video| audios.iter().map(move |audio| (video, audio))) {
-            for (has_hls, present) in [(true, 0), (false, 0), (true, 5)] {
+            for (has_hls, present, simulcast) in [(true, 0, false), (false, 0, true), (true, 5, true)] {
                 let mut message = connect(role);
+                message["simulcast"] = json!(simulcast);
+                message["spotlight"] = json!(simulcast && present > 0);
                 message["video"] = video.clone();
                 message["audio"] = audio.clone();
                 let admission = crate::session::Admission { has_hls, wanted: tracks(10..10 + present), ..admission() };
@@ -105,11 +129,30 @@ fn every_offer_has_every_mandatory_member() {
                 let sends = role != "recvonly";
                 let faults = faults(&offer, sends && *audio != json!(false), sends && *video != json!(false));
                 assert!(faults.is_empty(), "{faults:?}\n{message}\n{offer:#}");
+                assert_eq!(offer["simulcast"], simulcast && (!sends || *video != json!(false)));
+                assert_eq!(offer["spotlight"], message["spotlight"]);
                 checked += 1;
             }
         }
     }
     assert_eq!(checked, 3 * 9 * 3 * 3);
+}
+
+#[test]
+fn negative_control_of_simulcast() {
+    let mut message = connect("sendonly");
+    message["simulcast"] = json!(true);
+    let (_, offer) = Bench::offered(&message, admission());
+    assert_eq!(faults(&offer, true, true), [""; 0]);
+    let with = |name: &str, value: Value| {
+        let mut broken = offer.clone();
+        broken[name] = value;
+        faults(&broken, true, true)
+    };
+    assert_eq!(with("simulcast", json!(false)), ["encodings mean simulcast"]);
+    assert_eq!(with("encodings", Value::Null), ["no layers without encodings", "simulcast means encodings"]);
+    let paused = offer["sdp"].as_str().unwrap().replace("r1;r2", "r1;~r2");
+    assert_eq!(with("sdp", json!(paused)), ["a=simulcast"]);
 }
 
 #[test]

@@ -9,6 +9,9 @@ pub const SECTIONS_MAX: usize = 512;
 /// Most payload types, and most header extensions, of one section that are kept; the rest is skipped.
 const LIST_MAX: usize = 64;
 const MID_BYTES_MAX: usize = 64;
+/// RFC 8852 §3.1 has no bound; the one-byte header extension has 16.
+const RID_BYTES_MAX: usize = 16;
+const LAYERS_READ_MAX: usize = 8;
 
 /// Why a text is no usable answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +101,8 @@ pub struct AnswerSection {
     pub ssrc: Option<u32>,
     /// The SSRC of the retransmissions.
     pub rtx_ssrc: Option<u32>,
+    /// The layers that the client sends, from `a=simulcast:send`, in its order, paused ones included; none without simulcast.
+    pub rids: Vec<String>,
     /// The client's ICE user name fragment.
     pub ice_ufrag: Option<String>,
     /// SHA-256 of the client's certificate.
@@ -127,6 +132,7 @@ const SESSION: AnswerSection = AnswerSection {
     extensions: Vec::new(),
     ssrc: None,
     rtx_ssrc: None,
+    rids: Vec::new(),
     ice_ufrag: None,
     fingerprint: None,
     setup: None,
@@ -223,6 +229,11 @@ fn attribute(section: &mut AnswerSection, attribute: &str) -> Option<()> {
             }
         }
         "extmap" if section.extensions.len() < LIST_MAX => section.extensions.push(extmap(value)?),
+        "simulcast" => {
+            if let Some(rids) = sent_rids(value) {
+                section.rids = rids;
+            }
+        }
         "ssrc" => {
             let ssrc = value.split(' ').next()?.parse().ok()?;
             section.ssrc.get_or_insert(ssrc);
@@ -237,6 +248,17 @@ fn attribute(section: &mut AnswerSection, attribute: &str) -> Option<()> {
         _ => {}
     }
     Some(())
+}
+
+/// `send r0;~r1,alternative recv …` (RFC 8853 §5.1): of alternatives the first. A client that writes nonsense does without.
+fn sent_rids(value: &str) -> Option<Vec<String>> {
+    let mut words = value.split_ascii_whitespace();
+    let list = words.by_ref().find(|word| *word == "send").and_then(|_| words.next())?;
+    let name = |layer: &str| {
+        let first = layer.split(',').next()?;
+        token(first.strip_prefix('~').unwrap_or(first), RID_BYTES_MAX)
+    };
+    list.split(';').take(LAYERS_READ_MAX).map(name).collect()
 }
 
 fn token(value: &str, bytes_max: usize) -> Option<String> {

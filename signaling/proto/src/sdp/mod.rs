@@ -20,7 +20,7 @@ pub use choice::{Preference, TAKEN};
 pub use client_offer::{BadOffer, ClientOffer, OfferedSection};
 pub use format::{Format, FormatTable, h264_fmtp, opus_fmtp, video_fmtp};
 pub use fragment::{BadFragment, ClientFragment, FRAGMENT_BYTES_MAX, ServerFragment};
-pub use offer::{Body, Description, Downlink, Section, Uplink};
+pub use offer::{Body, Description, Downlink, Section, Uplink, UplinkLayer};
 pub use server_answer::{Reply, ServerAnswer};
 
 /// Header extensions that we know, with the ids that we offer (RFC 8285 one-byte form).

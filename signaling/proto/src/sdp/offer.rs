@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use minamo_media::{Codec, Kind};
 
 use super::Format;
-use super::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, TRANSPORT_CC, VIDEO_ORIENTATION};
+use super::extension::{
+    ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
+};
 
 /// A whole offer. Its `Display` is the text.
 #[derive(Clone, Debug)]
@@ -42,7 +44,12 @@ pub enum Body {
     /// SCTP over DTLS. Keeps the transport of those alive who send nothing.
     Application,
     /// The client sends here.
-    Uplink(Uplink),
+    Uplink {
+        /// What.
+        uplink: Uplink,
+        /// In which simulcast layers, lowest first; none without simulcast.
+        layers: Vec<UplinkLayer>,
+    },
     /// We send here.
     Downlink(Downlink),
     /// Port 0: it carried this once. Its place may be taken again under a fresh mid.
@@ -61,7 +68,7 @@ impl Body {
     pub fn format(&self) -> Option<&Format> {
         match self {
             Self::Application => None,
-            Self::Uplink(uplink) => Some(&uplink.format),
+            Self::Uplink { uplink, .. } => Some(&uplink.format),
             Self::Downlink(downlink) => Some(&downlink.format),
             Self::Removed(format) => Some(format),
         }
@@ -75,6 +82,15 @@ pub struct Uplink {
     pub format: Format,
     /// `b=TIAS`, bits per second: the only lever on browsers' bitrate.
     pub bitrate_max: Option<u64>,
+}
+
+/// A simulcast layer of an uplink (RFC 8853).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UplinkLayer {
+    /// `a=rid`, a token.
+    pub rid: String,
+    /// The client shall send it; otherwise it is written `~rid` and may begin later.
+    pub active: bool,
 }
 
 /// A section in which we send.
@@ -116,14 +132,14 @@ impl Description<'_> {
     fn section(&self, f: &mut Formatter<'_>, section: &Section) -> fmt::Result {
         media_line(f, &section.body)?;
         f.write_str("c=IN IP4 0.0.0.0\r\n")?;
-        if let Body::Uplink(Uplink { bitrate_max: Some(bitrate), .. }) = &section.body {
+        if let Body::Uplink { uplink: Uplink { bitrate_max: Some(bitrate), .. }, .. } = &section.body {
             write!(f, "b=TIAS:{bitrate}\r\n")?;
         }
         write!(f, "a=mid:{}\r\n", section.mid)?;
         self.transport(f)?;
         match &section.body {
             Body::Application => f.write_str("a=sctp-port:5000\r\na=max-message-size:262144\r\n")?,
-            Body::Uplink(uplink) => write_uplink(f, uplink)?,
+            Body::Uplink { uplink, layers } => write_uplink(f, uplink, layers)?,
             Body::Downlink(downlink) => write_downlink(f, downlink)?,
             Body::Removed(format) => {
                 f.write_str("a=inactive\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
@@ -177,20 +193,44 @@ fn media_line(f: &mut Formatter<'_>, body: &Body) -> fmt::Result {
     f.write_str("\r\n")
 }
 
-fn write_uplink(f: &mut Formatter<'_>, uplink: &Uplink) -> fmt::Result {
+fn write_uplink(f: &mut Formatter<'_>, uplink: &Uplink, layers: &[UplinkLayer]) -> fmt::Result {
     f.write_str("a=recvonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
-    let kind = uplink.format.codec.kind();
-    let own = if kind == Kind::Audio { AUDIO_LEVEL } else { VIDEO_ORIENTATION };
-    write_extensions(f, &[MID, TRANSPORT_CC, ABS_SEND_TIME, own])?;
-    write_format(f, &uplink.format)
+    let codec = uplink.format.codec;
+    write_extensions(f, &[MID, TRANSPORT_CC, ABS_SEND_TIME])?;
+    write_extensions(f, own_extensions(codec))?;
+    if !layers.is_empty() {
+        write_extensions(f, &[RID, REPAIRED_RID])?;
+    }
+    write_format(f, &uplink.format)?;
+    write_layers(f, layers)
+}
+
+/// RFC 8853 §5.1. Repeated in every re-offer: clients would take its absence for the end of simulcast.
+fn write_layers(f: &mut Formatter<'_>, layers: &[UplinkLayer]) -> fmt::Result {
+    layers.iter().try_for_each(|layer| write!(f, "a=rid:{} recv\r\n", layer.rid))?;
+    for (index, layer) in layers.iter().enumerate() {
+        let before = if index == 0 { "a=simulcast:recv " } else { ";" };
+        let paused = if layer.active { "" } else { "~" };
+        write!(f, "{before}{paused}{}", layer.rid)?;
+    }
+    if layers.is_empty() { Ok(()) } else { f.write_str("\r\n") }
+}
+
+/// What only this kind or codec has. AV1 needs its descriptor in both directions: without it nobody but a decoder can tell
+/// where a picture ends and whether it is a key frame.
+fn own_extensions(codec: Codec) -> &'static [Extension] {
+    match codec {
+        Codec::Opus => &[AUDIO_LEVEL],
+        Codec::Av1 => &[VIDEO_ORIENTATION, DEPENDENCY_DESCRIPTOR],
+        Codec::H264 | Codec::H265 | Codec::Vp8 | Codec::Vp9 => &[VIDEO_ORIENTATION],
+    }
 }
 
 /// Transport-wide sequence numbers are offered for audio too: what it tells of the way counts as much.
 fn write_downlink(f: &mut Formatter<'_>, downlink: &Downlink) -> fmt::Result {
     f.write_str("a=sendonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
-    let kind = downlink.format.codec.kind();
-    let own = if kind == Kind::Audio { AUDIO_LEVEL } else { VIDEO_ORIENTATION };
-    write_extensions(f, &[MID, TRANSPORT_CC, own])?;
+    write_extensions(f, &[MID, TRANSPORT_CC])?;
+    write_extensions(f, own_extensions(downlink.format.codec))?;
     write_format(f, &downlink.format)?;
     write_ssrcs(f, downlink)
 }

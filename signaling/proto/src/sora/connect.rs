@@ -209,6 +209,7 @@ fn forwarding(message: &Value) -> Result<ForwardingWishes, BadMessage> {
         simulcast,
         request_rid: request_rid.or(older),
         spotlight: spotlight(message)?,
+        encodings: None,
         filters: forwarding_filters(message)?.unwrap_or_default(),
     })
 }

@@ -4,6 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{BadMessage, ForwardingFilter};
+use crate::api::InvalidField;
+use crate::api::field::Field;
 
 /// A simulcast layer as the wire names it: `r0` is the lowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -82,6 +84,8 @@ pub struct ForwardingWishes {
     pub request_rid: Option<RequestRid>,
     /// Takes part in the spotlight.
     pub spotlight: Option<SpotlightWishes>,
+    /// `simulcast_encodings` of the auth webhook: clients cannot say it. `None` for [`Encoding::usual`].
+    pub encodings: Option<Vec<Encoding>>,
     /// Of what it receives. At most [`super::FORWARDING_FILTERS_MAX`], with distinct names.
     pub filters: Vec<ForwardingFilter>,
 }
@@ -146,6 +150,50 @@ impl Encoding {
     #[must_use]
     pub fn usual() -> Vec<Self> {
         Rid::ALL.into_iter().zip([4.0, 2.0, 1.0]).map(|(rid, scale)| Self::scaled(rid, scale)).collect()
+    }
+
+    /// Reads `simulcast_encodings`: entries for some or all of the three layers, others as [`Encoding::usual`] has them. What an
+    /// entry does not name stays usual, too; a layer with `active: false` is offered paused.
+    ///
+    /// # Errors
+    /// `INVALID-SIMULCAST-ENCODINGS`.
+    pub fn parse_all(value: &Value) -> Result<Vec<Self>, BadMessage> {
+        const INVALID: BadMessage = BadMessage("INVALID-SIMULCAST-ENCODINGS");
+        let wrapped = serde_json::json!({ "encodings": value });
+        let read = || {
+            let list = Field::body(&wrapped)?.required("encodings")?;
+            let mut encodings = Self::usual();
+            for entry in list.items(0..=Rid::ALL.len())? {
+                let rid = entry.required("rid")?.one_of(&Rid::ALL.map(|rid| (rid.name(), rid)))?;
+                if let Some(encoding) = encodings.iter_mut().find(|encoding| encoding.rid == rid) {
+                    encoding.read(&entry)?;
+                }
+            }
+            Ok(encodings)
+        };
+        read().map_err(|_: InvalidField| INVALID)
+    }
+
+    fn read(&mut self, entry: &Field<'_>) -> Result<(), InvalidField> {
+        let bits = |name: &str| entry.member(name).map(|field| field.integer(1_000..=u32::MAX).map(u64::from)).transpose();
+        self.active = entry.member("active").map(|field| field.flag()).transpose()?.unwrap_or(true);
+        if let Some(to) = entry.member("scaleResolutionDownTo") {
+            let side = |name: &str| to.required(name)?.integer(1..=16_384);
+            self.scale_resolution_down_to = Some(Resolution { max_width: side("maxWidth")?, max_height: side("maxHeight")? });
+            // Browsers take one of the two.
+            self.scale_resolution_down_by = None;
+        }
+        if let Some(by) = entry.member("scaleResolutionDownBy") {
+            self.scale_resolution_down_by = Some(by.number(1.0..=64.0)?);
+        }
+        self.max_bitrate = bits("maxBitrate")?;
+        self.min_bitrate = bits("minBitrate")?;
+        self.max_framerate = entry.member("maxFramerate").map(|field| field.number(0.1..=240.0)).transpose()?;
+        self.adaptive_ptime = entry.member("adaptivePtime").map(|field| field.flag()).transpose()?;
+        if let Some(mode) = entry.member("scalabilityMode") {
+            self.scalability_mode = Some(mode.bounded_text(16)?.to_owned());
+        }
+        Ok(())
     }
 
     fn scaled(rid: Rid, scale: f64) -> Self {

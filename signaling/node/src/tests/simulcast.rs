@@ -1,0 +1,58 @@
+//! Layers: offered, answered, told to the SFU.
+
+use minamo_sfu_core::model::{Command, Uplink};
+use serde_json::{Value, json};
+
+use super::{Bench, admission, answering, commands, connect, sent};
+use crate::session::Action;
+
+fn simulcast() -> Value {
+    let mut message = connect("sendrecv");
+    message["simulcast"] = json!(true);
+    message
+}
+
+fn video(actions: &[Action]) -> Uplink {
+    let uplink = commands(actions).into_iter().find_map(|command| match command {
+        Command::AddUplink(_, uplink) if uplink.payload.rtx_pt.is_some() => Some(uplink.clone()),
+        _ => None,
+    });
+    uplink.unwrap()
+}
+
+#[test]
+fn only_what_was_agreed_is_told_and_no_ssrc() {
+    let (mut bench, offer) = Bench::offered(&simulcast(), admission());
+    let uplink = video(&bench.answer("answer", &offer));
+    assert_eq!((uplink.rids, uplink.ssrc, uplink.rtx_ssrc), (vec!["r0".into(), "r1".into(), "r2".into()], None, None));
+    assert!(uplink.extensions.rid.is_some() && uplink.extensions.repaired_rid.is_some() && uplink.extensions.mid.is_some());
+
+    for (answered, agreed) in [("r0;~r1", "r0 r1"), ("r2;r0;x", "r0 r2"), ("", "")] {
+        let (mut bench, offer) = Bench::offered(&simulcast(), admission());
+        let sdp = answering::answer_with(offer["sdp"].as_str().unwrap(), |_, taken| {
+            if !taken.rids.is_empty() {
+                taken.rids = answered.split(';').filter(|rid| !rid.is_empty()).map(str::to_owned).collect();
+            }
+        });
+        let uplink = video(&bench.say(&json!({"type": "answer", "sdp": sdp})));
+        assert_eq!(uplink.rids.join(" "), agreed, "{answered}");
+        assert_eq!(uplink.ssrc.is_some(), agreed.is_empty(), "without layers it is an ordinary track");
+    }
+}
+
+#[test]
+fn re_offers_repeat_the_layers() {
+    let mut bench = Bench::established(&simulcast(), admission());
+    let re_offer = sent(&bench.want([10, 11])).remove(0);
+    assert!(re_offer["sdp"].as_str().unwrap().contains("a=simulcast:recv r0;r1;r2\r\n"));
+    assert!(re_offer.get("encodings").is_none());
+}
+
+#[test]
+fn layers_that_were_not_offered_are_not_taken() {
+    let (mut bench, offer) = Bench::offered(&connect("sendonly"), admission());
+    let sdp = answering::answer_with(offer["sdp"].as_str().unwrap(), |_, _| {});
+    let with_layers = format!("{sdp}a=rid:r0 send\r\na=rid:r1 send\r\na=simulcast:send r0;r1\r\n");
+    let uplink = video(&bench.say(&json!({"type": "answer", "sdp": with_layers})));
+    assert!(uplink.rids.is_empty() && uplink.ssrc.is_some());
+}
