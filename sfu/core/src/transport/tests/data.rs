@@ -58,7 +58,7 @@ fn make_bad(link: &mut Link, loss: u64, reorder: u64) {
         state ^= state << 17;
         state % 100
     };
-    let (mut down, mut up) = (next.clone(), next.clone());
+    let (mut down, mut up) = (next, next);
     up();
     link.to_client = Box::new(move |_| down() >= loss);
     link.to_server = Box::new(move |_| up() >= loss);
