@@ -53,6 +53,9 @@ pub(crate) fn publish(stats: &Stats, socket: &SocketCounts, thread: &ThreadCount
         "paddings_out_total" = stats.paddings_out,
         "allowances_changed_total" = stats.allowances_changed,
         "packets_lost_total" = stats.packets_lost,
+        "data_messages_in_total" = stats.data_messages_in,
+        "data_messages_out_total" = stats.data_messages_out,
+        "panicked_peers_total" = stats.panicked_peers,
         "refused_peers_total" = stats.refused_peers,
         "contested_addresses_total" = stats.contested_addresses,
         "sends_total" = socket.sends,
@@ -67,7 +70,7 @@ pub(crate) fn publish(stats: &Stats, socket: &SocketCounts, thread: &ThreadCount
 }
 
 /// By reason: first what transports dropped, then what the shard, the tap and the socket did.
-fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 20] {
+fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 22] {
     let transports = &stats.transports;
     [
         ("stun_rejected", transports.stun_rejected),
@@ -80,6 +83,8 @@ fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'sta
         ("ssrc_overflow", transports.ssrc_overflow),
         ("unsendable", transports.unsendable),
         ("overflow", transports.overflow),
+        ("sctp", transports.sctp_dropped),
+        ("data", transports.data_dropped),
         ("unknown_address", stats.dropped_unknown_address),
         ("malformed", stats.dropped_malformed),
         ("unknown_ssrc", stats.dropped_unknown_ssrc),

@@ -159,6 +159,65 @@ pub enum Command {
     RequestKeyFrame(TrackId),
     /// A bitrate wish for a track, sent to its publisher as REMB or by policy.
     RequestBitrate(TrackId, u64),
+    /// Panic in this peer's processing.
+    #[cfg(feature = "faults")]
+    Fault(PeerId, Fault),
+}
+
+impl Command {
+    /// Whose command it is; `None` where it names a track only.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::AddPeer { peer, .. }
+            | Self::SetRemote { peer, .. }
+            | Self::RestartIce { peer, .. }
+            | Self::RemovePeer { peer, .. }
+            | Self::AddUplink(peer, _)
+            | Self::RemoveUplink(peer, _)
+            | Self::AddDownlink(peer, _)
+            | Self::RemoveDownlink(peer, _)
+            | Self::SetLayer(peer, ..)
+            | Self::OpenChannel(peer, _)
+            | Self::SendData(peer, _)
+            | Self::CloseChannels(peer)
+            | Self::Report(peer) => Some(*peer),
+            #[cfg(feature = "faults")]
+            Self::Fault(peer, _) => Some(*peer),
+            Self::RequestKeyFrame(_) | Self::RequestBitrate(..) => None,
+        }
+    }
+
+    /// The track that it is about.
+    #[must_use]
+    pub fn track(&self) -> Option<TrackId> {
+        match self {
+            Self::AddUplink(_, Uplink { track, .. })
+            | Self::AddDownlink(_, Downlink { track, .. })
+            | Self::RemoveUplink(_, track)
+            | Self::RemoveDownlink(_, track)
+            | Self::SetLayer(_, track, _)
+            | Self::RequestKeyFrame(track)
+            | Self::RequestBitrate(track, _) => Some(*track),
+            _ => None,
+        }
+    }
+}
+
+/// A place in a peer's processing that panics on purpose, once, so that it can be seen that only this peer ends.
+#[cfg(feature = "faults")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The next packet that it publishes.
+    Uplink,
+    /// The next packet that it is sent.
+    Downlink,
+    /// Its next deadline.
+    Timer,
+    /// The next RTCP from it.
+    Control,
+    /// This command.
+    Command,
 }
 
 /// What the SFU tells signaling of a peer.

@@ -1,5 +1,6 @@
 //! One peer in a shard: its transport, what it sends and what it is sent.
 
+mod fault;
 mod feedback;
 mod latch;
 mod rtx;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use minamo_media::{ChannelId, ConnectionId, TrackId};
 
+pub(crate) use self::fault::Faults;
 pub(crate) use self::feedback::Arrivals;
 pub(crate) use self::latch::{Flow, Latch, Stranger};
 pub(crate) use self::rtx::unwrap as unwrap_rtx;
@@ -52,6 +54,9 @@ pub(crate) struct Peer<T> {
     pub armed: Option<Instant>,
     /// Whether it waits in the shard's list of those with something to send.
     pub queued: bool,
+    /// Only with the feature `faults` more than nothing.
+    #[cfg_attr(not(feature = "faults"), allow(dead_code))]
+    pub faults: Faults,
 }
 
 impl<T: PeerTransport> Peer<T> {
@@ -74,6 +79,7 @@ impl<T: PeerTransport> Peer<T> {
             reports_due: None,
             armed: None,
             queued: false,
+            faults: Faults::default(),
         }
     }
 

@@ -34,6 +34,10 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_ufrag.is_empty() && self.by_address.is_empty()
+    }
+
     pub(super) fn by_ufrag(&self, ufrag: &str) -> Option<PeerId> {
         self.by_ufrag.get(ufrag).copied()
     }
@@ -94,6 +98,13 @@ impl Addresses {
         for address in &peer.addresses {
             self.forget(address, peer.id);
         }
+    }
+
+    /// Forgets whatever names the peer.
+    pub(super) fn sweep(&mut self, peer: PeerId) {
+        self.by_ufrag.retain(|_, holder| *holder != peer);
+        let addresses: Vec<Origin> = self.by_address.keys().copied().collect();
+        addresses.iter().for_each(|address| self.forget(address, peer));
     }
 
     fn forget(&mut self, address: &Origin, peer: PeerId) {

@@ -14,6 +14,16 @@ use crate::track::Track;
 impl<T: PeerTransport> Shard<T> {
     /// Signaling's word. Unknown peers and tracks are ignored.
     pub fn handle_command(&mut self, now: Instant, command: Command) {
+        self.clock = Some(now);
+        match command.peer().or_else(|| self.tracks.get(&command.track()?).map(|track| track.owner)) {
+            Some(id) => {
+                self.contained(now, id, |shard| shard.obey(now, command));
+            }
+            None => self.obey(now, command),
+        }
+    }
+
+    fn obey(&mut self, now: Instant, command: Command) {
         match command {
             Command::AddPeer { peer, ice } => self.add_peer(now, peer, ice),
             Command::SetRemote { peer, fingerprint } => {
@@ -30,6 +40,12 @@ impl<T: PeerTransport> Shard<T> {
             Command::RequestKeyFrame(track) => self.wish_key_frame(now, track),
             Command::RequestBitrate(track, bits_per_second) => self.wish_bitrate(now, track, bits_per_second),
             Command::RestartIce { peer, ice } => self.restart_ice(peer, ice),
+            #[cfg(feature = "faults")]
+            Command::Fault(peer, fault) => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.faults.set(fault);
+                }
+            }
             Command::OpenChannel(peer, spec) => self.open_channel(now, peer, spec),
             Command::SendData(peer, message) => self.send_data(now, peer, &message),
             Command::CloseChannels(peer) => self.close_channels(now, peer),
@@ -98,7 +114,7 @@ impl<T: PeerTransport> Shard<T> {
         self.rearm(now, id);
     }
 
-    fn forget_track(&mut self, id: TrackId) {
+    pub(super) fn forget_track(&mut self, id: TrackId) {
         let Some(track) = self.tracks.remove(&id) else { return };
         self.stats.uplinks -= 1;
         if track.spec.tap.is_some() {

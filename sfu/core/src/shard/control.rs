@@ -14,6 +14,8 @@ const NO_LIMIT: u64 = 1_000_000_000;
 impl<T: PeerTransport> Shard<T> {
     /// One plain compound packet of a peer.
     pub(super) fn control(&mut self, now: Instant, id: PeerId, compound: &[u8]) {
+        #[cfg(feature = "faults")]
+        self.trip(id, crate::model::Fault::Control);
         if !rtcp::is_rtcp(compound) {
             self.stats.dropped_malformed += 1;
         }
@@ -87,8 +89,10 @@ impl<T: PeerTransport> Shard<T> {
         self.stats.key_frames_wished += 1;
         entry.wish_key_frame();
         let owner = entry.owner;
-        self.serve_wishes(now, owner);
-        self.rearm(now, owner);
+        self.on_behalf(owner, |shard| {
+            shard.serve_wishes(now, owner);
+            shard.rearm(now, owner);
+        });
     }
 
     /// What the peer's tracks want of it now: key frames and missing packets.

@@ -33,6 +33,8 @@ struct Burst {
     /// Subscribers that were served.
     served: usize,
     someone_waits: bool,
+    /// Subscribers that were given up over it.
+    panics: usize,
 }
 
 /// The bursts whose fan-out is not complete.
@@ -68,7 +70,7 @@ impl Fanout {
         }
         let mut packets = self.spare.pop().unwrap_or_default();
         packets.push((now, place));
-        self.bursts.push_back(Burst { track, packets, served: 0, someone_waits: false });
+        self.bursts.push_back(Burst { track, packets, served: 0, someone_waits: false, panics: 0 });
     }
 
     fn finish(&mut self) -> Option<Burst> {
@@ -111,12 +113,38 @@ impl<T: PeerTransport> Shard<T> {
             return true;
         };
         burst.served += 1;
+        let (owner, now) = (track.owner, burst.packets.first().map(|(now, _)| *now));
+        if let Some(now) = now
+            && self.contained(now, id, |shard| shard.serve_front(id)).is_none()
+        {
+            self.blame(now, owner);
+        }
+        true
+    }
+
+    /// Sends the first burst's packets to this subscriber.
+    fn serve_front(&mut self, id: PeerId) {
+        let Some(burst) = self.fanout.bursts.front_mut() else { return };
+        let Some(track) = self.tracks.get(&burst.track) else { return };
         if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.connected) {
+            #[cfg(feature = "faults")]
+            peer.faults.trip(crate::model::Fault::Downlink);
             self.stats.rtp_out += serve(peer, track, &burst.packets, &mut self.scratch);
             burst.someone_waits |= peer.downlink(burst.track).is_some_and(|downlink| !downlink.is_started());
             self.outbox.list(peer);
         }
-        true
+    }
+
+    /// A subscriber was given up over a burst. One alone had something wrong with it; with the second it is the packets, and their
+    /// publisher goes instead of everybody who hears it.
+    fn blame(&mut self, now: Instant, owner: PeerId) {
+        let Some(burst) = self.fanout.bursts.front_mut() else { return };
+        burst.panics += 1;
+        // The one who is gone has made room in the list.
+        burst.served -= 1;
+        if burst.panics > 1 {
+            self.give_up(now, owner);
+        }
     }
 
     fn end_burst(&mut self) {

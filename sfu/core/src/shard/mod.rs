@@ -6,6 +6,7 @@
 mod addresses;
 mod bandwidth;
 mod commands;
+mod contain;
 mod contested;
 mod control;
 mod data;
@@ -30,7 +31,7 @@ use self::fanout::Fanout;
 use self::outbox::Outbox;
 pub use self::stats::Stats;
 pub use self::transport::PeerTransport;
-use crate::model::{IceCredentials, PeerEvent, PeerId};
+use crate::model::{CloseReason, IceCredentials, PeerEvent, PeerId};
 use crate::peer::{Peer, REPORT_INTERVAL};
 use crate::track::Track;
 use crate::transport::{Input, Route, Transmit, TransportCounters};
@@ -73,6 +74,10 @@ pub struct Shard<T: PeerTransport> {
     stats: Stats,
     /// What the transports of peers that are gone had counted.
     departed: TransportCounters,
+    /// Whose state is worked on: who is removed should that panic.
+    at_work: Option<PeerId>,
+    /// The last time that was told, for the one call that does not tell it.
+    clock: Option<Instant>,
     /// One packet on its way out; its allocation is used again and again.
     scratch: Vec<u8>,
 }
@@ -93,6 +98,8 @@ impl<T: PeerTransport> Shard<T> {
             outbox: Outbox::new(config.tap_packets_max),
             stats: Stats::default(),
             departed: TransportCounters::default(),
+            at_work: None,
+            clock: None,
             scratch: Vec::with_capacity(2048),
         }
     }
@@ -110,6 +117,11 @@ impl<T: PeerTransport> Shard<T> {
         if let Some(held) = held.filter(|held| held.rival.is_some()) {
             return self.handle_contested(now, route, data, &held);
         }
+        self.clock = Some(now);
+        self.contained(now, id, |shard| shard.uncontested(now, id, route, data, check.is_some()));
+    }
+
+    fn uncontested(&mut self, now: Instant, id: PeerId, route: Route, data: BytesMut, is_check: bool) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let restarts = peer.next_ufrag.is_some() && peer.next_ufrag.as_deref() == addresses::checked_ufrag(&data);
         let checks = peer.transport.counters().stun_answered;
@@ -118,7 +130,7 @@ impl<T: PeerTransport> Shard<T> {
         if let Some(next) = peer.next_ufrag.take_if(|_| restarts && authentic) {
             self.addresses.forget_ufrag(&std::mem::replace(&mut peer.ufrag, next));
         }
-        if check.is_some() && authentic && !self.addresses.bind(now, route.origin(), peer) {
+        if is_check && authentic && !self.addresses.bind(now, route.origin(), peer) {
             self.stats.contested_addresses += 1;
         }
         self.after_input(now, id);
@@ -126,20 +138,29 @@ impl<T: PeerTransport> Shard<T> {
 
     /// Time has come: feedback, reports, retries.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.clock = Some(now);
         self.fanout.handle_timeout(now);
         while let Some((due, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
             self.timers.remove(&(due, id));
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             peer.armed = None;
-            if peer.transport.poll_timeout().is_some_and(|due| due <= now) {
-                peer.transport.handle_timeout(now);
-            }
-            self.serve_feedback(now, id);
-            self.serve_reports(now, id);
-            self.serve_wishes(now, id);
-            self.serve_probes(now, id);
-            self.after_input(now, id);
+            self.contained(now, id, |shard| shard.serve_timeout(now, id));
         }
+    }
+
+    fn serve_timeout(&mut self, now: Instant, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && peer.transport.poll_timeout().is_some_and(|due| due <= now)
+        {
+            peer.transport.handle_timeout(now);
+        }
+        #[cfg(feature = "faults")]
+        self.trip(id, crate::model::Fault::Timer);
+        self.serve_feedback(now, id);
+        self.serve_reports(now, id);
+        self.serve_wishes(now, id);
+        self.serve_probes(now, id);
+        self.after_input(now, id);
     }
 
     /// When to call [`Self::handle_timeout`].
@@ -152,7 +173,7 @@ impl<T: PeerTransport> Shard<T> {
     /// The next datagrams to send: those of one peer come together.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let transmit = loop {
-            match self.outbox.transmit(&mut self.peers) {
+            match self.next_queued() {
                 Some(transmit) => break transmit,
                 None if self.fan_out() => {}
                 None => return None,
@@ -161,6 +182,17 @@ impl<T: PeerTransport> Shard<T> {
         self.stats.datagrams_out += transmit.count() as u64;
         self.stats.bytes_out += transmit.payload.len() as u64;
         Some(transmit)
+    }
+
+    /// The next datagrams that wait in a peer's transport.
+    fn next_queued(&mut self) -> Option<Transmit> {
+        loop {
+            let (Some(now), Some(id)) = (self.clock, self.outbox.sender()) else { return self.outbox.transmit(&mut self.peers) };
+            // None: that peer was given up. The others have their turn.
+            if let Some(done) = self.contained(now, id, |shard| shard.outbox.transmit(&mut shard.peers)) {
+                return done;
+            }
+        }
     }
 
     /// The next event.
@@ -172,6 +204,13 @@ impl<T: PeerTransport> Shard<T> {
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Whether nobody is here, and no table remembers anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let peers = self.peers.is_empty() && self.addresses.is_empty() && self.timers.is_empty();
+        peers && self.tracks.is_empty() && self.subscribers.is_empty()
     }
 
     /// Brings [`Stats::transports`] up to date. Visits every peer: for once a second, not for every packet.
@@ -194,12 +233,20 @@ impl<T: PeerTransport> Shard<T> {
                 Input::Data(message) => self.data_received(id, message),
                 Input::ChannelClosed(label) => self.outbox.push(ShardEvent::Peer(id, PeerEvent::ChannelClosed(label))),
                 Input::Closed(reason) => {
+                    self.stats.panicked_peers += u64::from(reason == CloseReason::Internal);
                     self.remove_peer(now, id, false);
                     self.outbox.push(ShardEvent::Peer(id, PeerEvent::Closed(reason)));
                 }
             }
         }
         self.rearm(now, id);
+    }
+
+    #[cfg(feature = "faults")]
+    fn trip(&self, id: PeerId, here: crate::model::Fault) {
+        if let Some(peer) = self.peers.get(&id) {
+            peer.faults.trip(here);
+        }
     }
 
     fn connected(&mut self, now: Instant, id: PeerId) {

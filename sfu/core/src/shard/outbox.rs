@@ -64,6 +64,11 @@ impl Outbox {
         }
     }
 
+    /// Who is next to send something.
+    pub(super) fn sender(&self) -> Option<PeerId> {
+        self.senders.front().copied()
+    }
+
     pub(super) fn transmit<T: PeerTransport>(&mut self, peers: &mut HashMap<PeerId, Peer<T>>) -> Option<Transmit> {
         while let Some(id) = self.senders.front() {
             if let Some(peer) = peers.get_mut(id) {

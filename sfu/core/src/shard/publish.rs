@@ -25,6 +25,8 @@ impl<T: PeerTransport> Shard<T> {
         };
         self.stats.retransmissions_received += u64::from(accepted.repaired);
         self.stats.dropped_padding += u64::from(accepted.padding && accepted.place.is_none());
+        #[cfg(feature = "faults")]
+        self.peers.get(&id).into_iter().for_each(|peer| peer.faults.trip(crate::model::Fault::Uplink));
         let tapped = entry.spec.tap.is_some();
         if let Some(place) = accepted.place {
             // The marker is on a picture's last packet. What is repaired is late already.

@@ -56,6 +56,8 @@ pub struct Stats {
     /// Packets of publishers that never came, as far as their sequence numbers say.
     pub packets_lost: u64,
 
+    /// Peers that were given up because of a defect of ours in their state.
+    pub panicked_peers: u64,
     /// Peers refused because the shard was full.
     pub refused_peers: u64,
     /// Datagrams from an unknown address that are no check for a known ufrag.

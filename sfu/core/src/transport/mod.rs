@@ -432,7 +432,7 @@ impl Transport {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.counters.panics += 1;
             self.dtls = Dtls::new(self.identity.clone());
-            self.end(CloseReason::DtlsFailed);
+            self.end(CloseReason::Internal);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A run is decided by its seed. A seed that ever broke something stays in its test's list.
 
+mod containment;
 mod control;
 mod fanout;
 mod key_frames;

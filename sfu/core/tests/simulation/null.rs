@@ -21,8 +21,14 @@ pub enum Fault {
     WrongTimestamp,
     /// NACKs of peers are lost on the way.
     DeafToNacks,
+    /// Panics when a peer is removed.
+    DiesTwice,
+    /// Panics on a packet that ends with [`POISON`].
+    Poisoned,
 }
 
+/// What [`Fault::Poisoned`] cannot bear.
+pub const POISON: &[u8] = b"poison";
 /// What a peer sends to say goodbye: a DTLS alert record, as far as the first byte goes.
 pub const GOODBYE: &[u8] = &[21, 0];
 /// The first byte of a data message: a DTLS record of application data. Behind it the label, a zero, and the payload.
@@ -100,13 +106,14 @@ impl PeerTransport for NullTransport {
     }
 
     fn send_rtp(&mut self, packet: &[u8]) {
+        assert!(self.fault != Fault::Poisoned || !packet.ends_with(POISON), "a poisoned packet");
         self.sent += 1;
         let mut packet = packet.to_vec();
         if self.sent.is_multiple_of(50) {
             let at = match self.fault {
                 Fault::ReuseSequence => 2..4,
                 Fault::WrongTimestamp => 6..8,
-                Fault::None | Fault::DeafToNacks => 0..0,
+                _ => 0..0,
             };
             let step = if self.fault == Fault::ReuseSequence { u16::MAX } else { 1 };
             if let Ok(word) = <[u8; 2]>::try_from(&packet[at.clone()]) {
@@ -145,6 +152,7 @@ impl PeerTransport for NullTransport {
     fn handle_timeout(&mut self, _: Instant) {}
 
     fn close(&mut self, _: Instant) {
+        assert!(self.fault != Fault::DiesTwice, "it dies again");
         self.send(GOODBYE);
     }
 

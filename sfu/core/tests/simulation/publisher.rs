@@ -250,6 +250,14 @@ impl Publisher {
         packet
     }
 
+    /// A packet of the video track that ends with these bytes.
+    pub fn ending_with(&mut self, now: Instant, end: &[u8]) -> Vec<u8> {
+        let payload = [&[0x41, 0x9a], end].concat();
+        let mut out = Vec::new();
+        self.packet(0, self.ticks(now, 90_000), true, false, payload, &mut out);
+        out.remove(0)
+    }
+
     /// What it answers to RTCP.
     pub fn receive(&mut self, now: Instant, compound: &[u8]) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
