@@ -11,7 +11,7 @@ use minamo_catalog::{Catalog, CatalogError, PAGE_MAX};
 use minamo_gateway::{Gateway, GatewayConfig};
 use minamo_sfu::{Sfu, SfuConfig};
 use minamo_signaling::api::{self, ApiState, ApiToken, PublicUrl};
-use minamo_signaling::{Programmes, Signaling, SignalingConfig, whip};
+use minamo_signaling::{Programmes, Signaling, whip};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
@@ -119,7 +119,8 @@ impl Server {
         let (gateway, sfu) = start_media(&config).await?;
         let programmes: Arc<dyn Programmes> = Arc::new(HlsProgrammes { gateway: gateway.clone() });
         reopen(&catalog, &*programmes).await?;
-        let signaling = Signaling::new(sfu.clone(), catalog.clone(), Arc::clone(&programmes), SignalingConfig::default());
+        let signaling =
+            Signaling::new(sfu.clone(), catalog.clone(), Arc::clone(&programmes), config.signaling.config(&config.webhook));
 
         let stopping = CancellationToken::new();
         spawn_upkeep(metrics.clone(), stopping.clone());

@@ -15,6 +15,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Format, Toml};
 use minamo_signaling::api::PublicUrl;
+use minamo_signaling::{DataDefaults, SignalingConfig};
 use serde::Deserialize;
 
 /// Everything that can be set, with its defaults.
@@ -29,6 +30,10 @@ pub struct Config {
     pub api: ApiConfig,
     /// The catalog.
     pub catalog: CatalogConfig,
+    /// Signaling.
+    pub signaling: SignalingSection,
+    /// Requests to applications' servers.
+    pub webhook: WebhookConfig,
     /// HLS programmes.
     pub hls: HlsConfig,
     /// Logs.
@@ -44,6 +49,8 @@ impl Default for Config {
             rtc: RtcConfig::default(),
             api: ApiConfig::default(),
             catalog: CatalogConfig::default(),
+            signaling: SignalingSection::default(),
+            webhook: WebhookConfig::default(),
             hls: HlsConfig::default(),
             log: LogConfig::default(),
             data_dir: PathBuf::from("./data"),
@@ -93,6 +100,60 @@ pub struct ApiConfig {
 pub struct CatalogConfig {
     /// `sqlite:<path>`; without it, `catalog.db` in the data folder.
     pub url: Option<String>,
+}
+
+/// `[signaling]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignalingSection {
+    /// `ws(s)://…` to which every new client is sent instead; without it, none is.
+    #[serde(deserialize_with = "values::websocket_url")]
+    pub redirect_url: Option<String>,
+    /// Whether clients signal over data channels when they do not say.
+    #[serde(deserialize_with = "values::flag")]
+    pub data_channel_signaling: bool,
+    /// Whether they then do without their WebSocket, when they do not say.
+    #[serde(deserialize_with = "values::flag")]
+    pub ignore_disconnect_websocket: bool,
+    /// Whether the server's own data channels are compressed.
+    #[serde(deserialize_with = "values::flag")]
+    pub data_channel_compress: bool,
+}
+
+impl Default for SignalingSection {
+    fn default() -> Self {
+        Self {
+            redirect_url: None,
+            data_channel_signaling: false,
+            ignore_disconnect_websocket: false,
+            data_channel_compress: true,
+        }
+    }
+}
+
+impl SignalingSection {
+    /// As signaling takes it.
+    pub(crate) fn config(&self, webhook: &WebhookConfig) -> SignalingConfig {
+        SignalingConfig {
+            redirect_url: self.redirect_url.clone(),
+            webhooks_to_private_addresses: webhook.allow_private_addresses,
+            data: DataDefaults {
+                signaling: self.data_channel_signaling,
+                ignore_disconnect_websocket: self.ignore_disconnect_websocket,
+                compress: self.data_channel_compress,
+            },
+            ..SignalingConfig::default()
+        }
+    }
+}
+
+/// `[webhook]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// Whether webhooks may have addresses of this machine and of private networks.
+    #[serde(deserialize_with = "values::flag")]
+    pub allow_private_addresses: bool,
 }
 
 /// `[hls]`

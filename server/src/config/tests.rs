@@ -75,6 +75,11 @@ fn every_key_is_also_a_variable() {
         .variable("MINAMO_API__TOKEN", "0012345678901234")
         .variable("MINAMO_CATALOG__URL", "sqlite:/tmp/x.db")
         .variable("MINAMO_HLS__RECONNECT_WINDOW_SECS", "7")
+        .variable("MINAMO_SIGNALING__REDIRECT_URL", "wss://other.example/signaling")
+        .variable("MINAMO_SIGNALING__DATA_CHANNEL_SIGNALING", "true")
+        .variable("MINAMO_SIGNALING__IGNORE_DISCONNECT_WEBSOCKET", "true")
+        .variable("MINAMO_SIGNALING__DATA_CHANNEL_COMPRESS", "false")
+        .variable("MINAMO_WEBHOOK__ALLOW_PRIVATE_ADDRESSES", "true")
         .variable("MINAMO_LOG__FORMAT", "json")
         .variable("MINAMO_LOG__LEVEL", "debug,minamo_sfu=trace")
         .variable("MINAMO_DATA_DIR", "/var/lib/minamo")
@@ -85,6 +90,9 @@ fn every_key_is_also_a_variable() {
     assert_eq!(config.api.token.unwrap().expose(), "0012345678901234", "a token of digits stays text");
     assert_eq!(config.catalog.url.unwrap(), "sqlite:/tmp/x.db");
     assert_eq!(config.hls.reconnect_window, Duration::from_secs(7));
+    assert_eq!(config.signaling.redirect_url.as_deref(), Some("wss://other.example/signaling"));
+    assert!(config.signaling.data_channel_signaling && config.signaling.ignore_disconnect_websocket);
+    assert!(!config.signaling.data_channel_compress && config.webhook.allow_private_addresses);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.data_dir, PathBuf::from("/var/lib/minamo"));
 }
@@ -114,6 +122,10 @@ fn a_wrong_value_is_named_with_its_key() {
     Sources::none().file("[rtc]\npublic_ips = 5\n").fails_naming(&["rtc.public_ips", "list"]);
     Sources::none().variable("MINAMO_HLS__RECONNECT_WINDOW_SECS", "-1").fails_naming(&["hls.reconnect_window_secs"]);
     Sources::none().file("[hls]\nreconnect_window_secs = 1.5\n").fails_naming(&["hls.reconnect_window_secs"]);
+    Sources::none().variable("MINAMO_SIGNALING__REDIRECT_URL", "https://x").fails_naming(&["signaling.redirect_url", "wss://"]);
+    Sources::none()
+        .variable("MINAMO_WEBHOOK__ALLOW_PRIVATE_ADDRESSES", "maybe")
+        .fails_naming(&["webhook.allow_private_addresses"]);
     Sources::none().variable("MINAMO_LOG__FORMAT", "xml").fails_naming(&["log.format", "json"]);
     Sources::none().variable("MINAMO_LOG__LEVEL", "loud").fails_naming(&["log.level"]);
     Sources::none().file("[http\n").fails_naming(&["minamo.toml"]);

@@ -113,6 +113,31 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dura
     number.filter(|number| *number <= SECONDS_MAX).map(Duration::from_secs).ok_or_else(wrong)
 }
 
+/// `true` or `false`, as itself or as text.
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected true or false")]
+    enum Written {
+        Flag(bool),
+        Text(String),
+    }
+    match Written::deserialize(deserializer)? {
+        Written::Flag(flag) => Ok(flag),
+        Written::Text(text) => text.trim().parse().map_err(|_| D::Error::custom("must be true or false")),
+    }
+}
+
+/// Where clients of signaling go.
+pub(super) fn websocket_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let url = Option::<String>::deserialize(deserializer)?;
+    let host =
+        |url: &String| url.strip_prefix("wss://").or_else(|| url.strip_prefix("ws://")).is_some_and(|rest| !rest.is_empty());
+    if url.as_ref().is_some_and(|url| !host(url) || url.chars().any(|c| c.is_control() || c.is_whitespace())) {
+        return Err(D::Error::custom("must be a URL that starts with wss:// or ws://"));
+    }
+    Ok(url)
+}
+
 /// Checked when it is read, so that a typing error does not silence the log.
 pub(super) fn log_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;

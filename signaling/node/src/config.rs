@@ -15,6 +15,8 @@ pub struct SignalingConfig {
     pub downlinks_per_peer_max: usize,
     /// Where every new connection is sent instead, as `wss://…/signaling`: for emptying a node. Never one that was sent here.
     pub redirect_url: Option<String>,
+    /// Webhooks may have addresses that are not of the public internet.
+    pub webhooks_to_private_addresses: bool,
     /// Signaling over data channels.
     pub data: DataDefaults,
     /// How long a WHEP viewer whose publisher has gone waits for somebody to come back.
@@ -30,6 +32,7 @@ impl Default for SignalingConfig {
             connections_max: 10_000,
             downlinks_per_peer_max: 100,
             redirect_url: None,
+            webhooks_to_private_addresses: false,
             data: DataDefaults::default(),
             viewer_patience: Duration::from_secs(30),
             timing: Timing::default(),

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Utf8Bytes, WebSocket};
 use bytes::Bytes;
@@ -16,11 +16,14 @@ use crate::door::{self, Entry, Refusal};
 use crate::figures::Figures;
 use crate::mailbox::{Letter, Letters, Mailbox};
 use crate::place::{Place, remove_peer};
-use crate::rooms::{JoinError, Joined, Newcomer};
+use crate::rooms::{JoinError, Joined, Newcomer, Particulars};
 use crate::session::{Action, Admission, Closing, Line, Reason, Session, UserMessage};
 use crate::signaling::Shared;
 use crate::socket::{Frame, Socket};
 use crate::{Busy, agreement, ids, rpc};
+
+/// A client is asked for its statistics no more often: they cost it time, and tens of kilobytes.
+const CLIENT_STATS_EVERY: Duration = Duration::from_secs(1);
 
 type Knock = Pin<Box<dyn Future<Output = Result<Entry, Refusal>> + Send>>;
 
@@ -32,6 +35,8 @@ pub(crate) struct Connection {
     mailbox: Arc<Mailbox>,
     figures: Arc<Figures>,
     rpc_methods: Vec<String>,
+    /// When the client was last asked for its statistics.
+    client_asked: Option<Instant>,
     /// While the catalog and the auth webhook are asked.
     joining: Option<Knock>,
     place: Option<Place>,
@@ -50,7 +55,17 @@ impl Connection {
         let session = Session::new(Instant::now(), shared.config.timing);
         let (mailbox, figures) = (Arc::default(), Arc::default());
         let socket = Some(Socket::new(socket));
-        Self { shared, session, socket, mailbox, figures, rpc_methods: Vec::new(), joining: None, place: None }
+        Self {
+            shared,
+            session,
+            socket,
+            mailbox,
+            figures,
+            rpc_methods: Vec::new(),
+            client_asked: None,
+            joining: None,
+            place: None,
+        }
     }
 
     pub(crate) async fn run(mut self) {
@@ -146,11 +161,15 @@ impl Connection {
             // One by one: what waits for a slow WebSocket waits in the mailbox, which is bounded.
             self.act().await;
         }
-        if letters.stats_wanted
-            && let Some(peer) = self.place.as_ref().map(|place| place.peer)
+        if letters.report_wanted
+            && let Some(place) = &self.place
         {
+            // Too busy to tell: then there are no fresh numbers.
+            let _ = self.shared.media.command(Command::Report(place.peer));
+        }
+        if letters.client_stats_wanted && self.client_asked.is_none_or(|asked| asked + CLIENT_STATS_EVERY <= now) {
+            self.client_asked = Some(now);
             self.session.ask_for_stats();
-            self.command(Command::Report(peer));
         }
         if let (true, Some(place)) = (letters.room_changed, &self.place) {
             let wanted = self.shared.rooms.wanted(&place.channel, &place.connection);
@@ -225,11 +244,15 @@ impl Connection {
             Err(Refusal::Words(words)) => return self.session.refuse(&words),
             Err(Refusal::Redirect(location)) => return self.session.redirect(now, location),
         };
-        let newcomer = Newcomer::new(entry.connection.clone(), &entry.connect, self.mailbox.clone(), self.figures.clone());
+        let particulars = Particulars::new(&entry.connect, &entry.grants, self.figures.clone());
+        let newcomer = Newcomer::new(entry.connection.clone(), &entry.connect, particulars, self.mailbox.clone());
         let limit = self.shared.config.connections_per_room_max;
         match self.shared.rooms.join(entry.epoch, &entry.channel, newcomer, limit) {
             Ok(joined) => self.admit(now, entry, joined),
             Err(JoinError::Stale) => self.joining = Some(Box::pin(door::look_again(self.shared.clone(), entry))),
+            Err(JoinError::Refused(door::PUBLISHER_THERE)) if !entry.looked_for_silence => {
+                self.joining = Some(Box::pin(door::take_over(self.shared.clone(), entry)));
+            }
             Err(JoinError::Refused(reason)) => self.session.close(now, reason.into()),
         }
     }

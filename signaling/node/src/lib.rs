@@ -5,6 +5,7 @@
 
 mod agreement;
 pub mod api;
+mod auth;
 mod clock;
 mod config;
 mod connection;

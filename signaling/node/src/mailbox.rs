@@ -48,8 +48,10 @@ pub(crate) struct Letters {
     bytes: usize,
     /// The tracks in the room are others now. However often they change, this is said once.
     pub room_changed: bool,
-    /// Somebody wants the connection's numbers: the SFU's and the client's.
-    pub stats_wanted: bool,
+    /// Somebody wants the SFU's numbers of the connection.
+    pub report_wanted: bool,
+    /// Somebody wants the client's own statistics.
+    pub client_stats_wanted: bool,
     /// The first order counts.
     pub closing: Option<Closing>,
     /// Of the SFU, in order; what only the latest of matters is there once. At most [`WAITING_MAX`], and [`BYTES_MAX`] of data.
@@ -83,8 +85,12 @@ impl Mailbox {
         self.put(|letters| letters.room_changed = true);
     }
 
-    pub(crate) fn want_stats(&self) {
-        self.put(|letters| letters.stats_wanted = true);
+    /// `client`: the client's own statistics too.
+    pub(crate) fn want_stats(&self, client: bool) {
+        self.put(|letters| {
+            letters.report_wanted = true;
+            letters.client_stats_wanted |= client;
+        });
     }
 
     pub(crate) fn close(&self, closing: Closing) {

@@ -14,6 +14,7 @@ use minamo_media::ChannelId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::WebhookClient;
 use crate::connection::Connection;
 use crate::rooms::Rooms;
 use crate::session::{Closing, Endpoint};
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub programmes: Arc<dyn Programmes>,
     pub config: SignalingConfig,
     pub rooms: Rooms,
+    pub webhooks: WebhookClient,
     pub stopping: CancellationToken,
     tasks: TaskTracker,
     open: Arc<AtomicUsize>,
@@ -62,6 +64,7 @@ impl Signaling {
         config: SignalingConfig,
     ) -> Self {
         let endpoint = Arc::new(Endpoint { candidates: media.candidates(), fingerprint: media.fingerprint() });
+        let webhooks = WebhookClient::new(config.webhooks_to_private_addresses);
         let shared = Shared {
             media: Box::new(media),
             endpoint,
@@ -69,6 +72,7 @@ impl Signaling {
             programmes,
             config,
             rooms: Rooms::default(),
+            webhooks,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             open: Arc::default(),

@@ -20,12 +20,20 @@ pub struct ConnectionSummary {
     pub session_id: String,
     /// Sends, receives or both.
     pub role: Role,
+    /// When it joined, Unix seconds.
+    pub created_time: i64,
     /// When it joined, RFC 3339, UTC, microseconds.
     pub created_timestamp: String,
     /// Whether it has audio.
     pub audio: bool,
     /// Whether it has video.
     pub video: bool,
+    /// Always true.
+    pub multistream: bool,
+    /// Whether it asked for simulcast.
+    pub simulcast: bool,
+    /// Whether it asked for spotlight.
+    pub spotlight: bool,
     /// Whether its media is up.
     pub connected: bool,
 }

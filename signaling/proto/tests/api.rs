@@ -69,6 +69,10 @@ fn urls_may_be_empty_but_not_anything() {
         body[name] = json!("");
     }
     assert_eq!(ChannelSettings::with_hls(&body).unwrap().event_webhook_url, None);
+    body["auth_webhook_url"] = json!("https://customer.example/auth");
+    let kept = ChannelSettings::without_hls(&body).unwrap();
+    assert_eq!(kept.auth_webhook_url.as_deref(), Some("https://customer.example/auth"));
+    assert_eq!(ChannelSettings::stored(&serde_json::to_value(&kept).unwrap()).unwrap(), kept);
     body["event_webhook_url"] = json!("ftp://example/");
     assert_eq!(refusal(&body), "event_webhook_url: must be a URL that starts with https:// or http://");
     body["event_webhook_url"] = json!("https://");
@@ -78,7 +82,7 @@ fn urls_may_be_empty_but_not_anything() {
 /// Accepted silently they would make a private channel public, or lose a recording.
 #[test]
 fn what_is_not_there_yet_is_refused_instead_of_ignored() {
-    for name in ["encrypt_key_uri", "auth_webhook_url"] {
+    for name in ["encrypt_key_uri"] {
         let mut body = good();
         body[name] = json!("https://customer.example/");
         for found in [ChannelSettings::with_hls(&body), ChannelSettings::without_hls(&body)] {

@@ -46,10 +46,16 @@ class PythonProcess {
 
 /** The Sora SDK's peer. */
 export class PythonPeer extends PythonProcess {
-  constructor({ url, channel, role = 'sendonly', codec = 'H264', seconds = 120 }) {
+  constructor({ url, channel, role = 'sendonly', codec = 'H264', seconds = 120, extra, silent }) {
     const args = ['--url', url, '--channel', channel, '--role', role, '--codec', codec, '--seconds', String(seconds)];
+    if (extra) args.push('--extra', JSON.stringify(extra));
+    if (silent) args.push('--silent');
     if (codec === 'H264') args.push('--openh264', openh264());
     super('peer.py', args);
+  }
+
+  send(label, text) {
+    this.process.stdin.write(`send ${label} ${text}\n`);
   }
 
   get notifies() {

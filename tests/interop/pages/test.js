@@ -31,11 +31,16 @@ async function canvasCamera(width, height) {
 /** Joins with the Sora SDK. `options.source`: camera (default), canvas or none. */
 window.join = async (name, url, channelId, role, options = {}, source = { kind: 'camera', width: 640, height: 480 }) => {
   const sora = Sora.connection(url);
-  const peer = { notifies: [], tracks: new Map(), removed: [], disconnected: null, connectedFired: false };
+  const { metadata = null, ...wishes } = options;
+  const peer = { pushes: [], messages: [], signaling: [], switched: false, notifies: [], tracks: new Map(), removed: [], disconnected: null, connectedFired: false };
   peers.set(name, peer);
-  const connection = sora[role](channelId, null, options);
+  const connection = sora[role](channelId, metadata, wishes);
   peer.connection = connection;
   connection.on('notify', (message) => peer.notifies.push(message));
+  connection.on('push', (message) => peer.pushes.push(message.data));
+  connection.on('message', (event) => peer.messages.push({ label: event.label, text: new TextDecoder().decode(event.data) }));
+  connection.on('switched', () => { peer.switched = true; });
+  connection.on('signaling', (event) => peer.signaling.push({ type: event.type, transport: event.transportType }));
   connection.on('connected', () => { peer.connectedFired = true; });
   connection.on('disconnect', (event) => { peer.disconnected = { title: event.title, type: event.type, code: event.code, reason: event.reason }; });
   connection.on('track', (event) => {
@@ -50,7 +55,7 @@ window.join = async (name, url, channelId, role, options = {}, source = { kind: 
     if (role === 'recvonly') {
       await connection.connect();
     } else {
-      const stream = source.kind === 'canvas' ? await canvasCamera(source.width, source.height) : await camera(source.width, source.height);
+      const stream = source.kind === 'none' ? new MediaStream() : source.kind === 'canvas' ? await canvasCamera(source.width, source.height) : await camera(source.width, source.height);
       peer.stream = stream;
       await connection.connect(stream);
     }
@@ -80,6 +85,24 @@ window.countFreezes = (name) => {
     if (count > 0) peer.freezes.push((now.totalFreezesDuration - last.totalFreezesDuration) * 1000 / count);
     last = now;
   }, 100);
+};
+
+window.send = (name, label, text) => peers.get(name).connection.sendMessage(label, new TextEncoder().encode(text));
+
+/** Answers {result} or {error}. */
+window.rpc = async (name, method, params) => {
+  try {
+    return { result: await peers.get(name).connection.rpc(method, params, { timeout: 5000 }) };
+  } catch (error) {
+    return { error: error.message };
+  }
+};
+
+/** What the SDK was told, without its statistics. */
+window.told = (name) => {
+  const { pushes, messages, signaling, switched, disconnected, notifies, connectedFired, connection } = peers.get(name);
+  const sockets = connection.ws ? 1 : 0;
+  return { pushes, messages, signaling, switched, disconnected, notifies, connectedFired, sockets, metadata: connection.authMetadata, rpcMethods: connection.rpcMethods };
 };
 
 window.leave = async (name) => { const peer = peers.get(name); await peer.connection.disconnect(); };

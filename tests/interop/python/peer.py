@@ -24,6 +24,8 @@ arguments.add_argument("--channel", required=True)
 arguments.add_argument("--role", default="sendonly")
 arguments.add_argument("--openh264")
 arguments.add_argument("--codec", default="H264")
+arguments.add_argument("--extra", default="{}", help="JSON of further arguments for create_connection")
+arguments.add_argument("--silent", action="store_true", help="no media: messages only")
 arguments.add_argument("--seconds", type=float, default=120)
 options = arguments.parse_args()
 
@@ -43,13 +45,14 @@ else:
     sora = Sora()
 
 sends = options.role != "recvonly"
-extra = {}
-if sends:
+extra = json.loads(options.extra)
+media = not options.silent
+if sends and media:
     audio_source = sora.create_audio_source(1, 48000)
     video_source = sora.create_video_source()
-    extra = {"audio_source": audio_source, "video_source": video_source, "video_codec_type": options.codec, "video_bit_rate": 800}
+    extra |= {"audio_source": audio_source, "video_source": video_source, "video_codec_type": options.codec, "video_bit_rate": 800}
 connection = sora.create_connection(
-    signaling_urls=[options.url], role=options.role, channel_id=options.channel, audio=True, video=True, **extra
+    signaling_urls=[options.url], role=options.role, channel_id=options.channel, audio=media, video=media, **extra
 )
 connected = threading.Event()
 ended = threading.Event()
@@ -91,7 +94,16 @@ def on_disconnect(code, message):
     ended.set()
 
 
+def on_signaling_message(kind, direction, text):
+    say(signaling={"by": str(kind), "way": str(direction), "type": json.loads(text).get("type")})
+
+
 own_id = [None]
+connection.on_push = lambda text: say(push=json.loads(text))
+connection.on_switched = lambda text: say(switched=json.loads(text))
+connection.on_message = lambda label, data: say(message={"label": label, "text": bytes(data).decode()})
+connection.on_signaling_message = on_signaling_message
+connection.on_ws_close = lambda code, reason: say(ws_close={"code": code, "reason": reason})
 connection.on_notify = on_notify
 connection.on_set_offer = on_set_offer
 connection.on_track = on_track
@@ -125,14 +137,23 @@ def hum():
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-if sends:
+if sends and media:
     threading.Thread(target=paint, daemon=True).start()
     threading.Thread(target=hum, daemon=True).start()
 if not connected.wait(20):
     say(error="not connected within 20 s")
     os._exit(2)
 say(connected=True)
-threading.Thread(target=lambda: (sys.stdin.readline(), ended.set()), daemon=True).start()
+
+
+def listen():
+    """`send LABEL TEXT` sends a message, any other line ends."""
+    while (words := sys.stdin.readline().split(maxsplit=2)) and words[0] == "send":
+        say(sent=connection.send_data_channel(words[1], words[2].strip().encode()))
+    ended.set()
+
+
+threading.Thread(target=listen, daemon=True).start()
 ended.wait(options.seconds)
 running = False
 time.sleep(0.1)

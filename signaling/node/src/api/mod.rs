@@ -7,6 +7,7 @@ mod channels;
 mod error;
 mod links;
 mod operations;
+mod sora;
 
 pub use auth::ApiToken;
 pub(crate) use auth::Authorized;

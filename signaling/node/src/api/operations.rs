@@ -9,7 +9,8 @@ use http::request::Parts;
 use minamo_catalog::{Channel, ChannelKind};
 use minamo_media::ChannelId;
 use minamo_signaling_proto::api::{
-    ChannelCreated, ChannelIds, ChannelSettings, Deleted, Operation, PlaylistUrl, PlaylistUrls, parse_channel_id,
+    ChannelCreated, ChannelIds, ChannelSettings, Deleted, Operation, PlaylistUrl, PlaylistUrls, SessionOperation,
+    parse_channel_id,
 };
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use super::SharedState;
 use super::auth::Authorized;
 use super::error::{ApiError, excerpt};
 use super::links::{Links, PublicUrl};
+use super::sora::{connections, not_available, server, sessions, stats};
 
 /// The operation that a request names.
 pub(super) struct Target(Operation);
@@ -53,6 +55,22 @@ pub(super) async fn dispatch(
         Operation::DeleteChannel => delete(state, parse_channel_id(&body)?).await,
         Operation::ListChannelIds => list_ids(state).await,
         Operation::ListPlaylistUrls => list_playlists(state, links, parse_channel_id(&body)?).await,
+        Operation::Disconnect(whom) => connections::disconnect(state, whom, &body).await,
+        Operation::Push(whom) => connections::push(state, whom, &body).await,
+        Operation::ListConnections => Ok(connections::list(&state)),
+        Operation::ListChannelConnections => connections::list_of_channel(state, &body).await,
+        Operation::ListChannels => Ok(connections::list_channels(&state)),
+        Operation::Stats(whom) => stats::of(state, whom, &body).await,
+        Operation::StatsOfAll => stats::of_all(state).await,
+        Operation::RtcStats(whom) => stats::rtc_of(state, whom, &body).await,
+        Operation::RtcStatsOfAll => stats::rtc_of_all(state).await,
+        Operation::Session(SessionOperation::List) => Ok(sessions::list(&state)),
+        Operation::Session(SessionOperation::Get) => sessions::one(state, &body).await,
+        Operation::Session(SessionOperation::Terminate) => sessions::terminate(state, &body).await,
+        Operation::StatsReport => Ok(server::report(&state)),
+        Operation::License => Ok(server::license(&state)),
+        Operation::ClusterNodes => Ok(server::cluster_nodes()),
+        Operation::NotAvailable => Err(not_available()),
     }
 }
 

@@ -242,7 +242,7 @@ async fn a_bad_request_is_told_which_field() {
 async fn what_would_be_ignored_is_refused_and_empty_is_off() {
     let api = Api::start(None).await;
     for target in [CREATE, CREATE_MULTISTREAM, CREATE_MULTISTREAM_WITH_HLS] {
-        for name in ["encrypt_key_uri", "auth_webhook_url"] {
+        for name in ["encrypt_key_uri"] {
             let mut body = hls_body();
             body[name] = json!("https://customer.example/");
             let (status, answer) = api.call(target, body.to_string()).await;

@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId, TrackId};
 use minamo_sfu_core::room::{self, Room};
 use minamo_signaling_proto::sora::{Connect, ConnectionEvent, Counters, Event, Notify, Present, Role, ServerMessage};
 
+use time::OffsetDateTime;
+
+use super::view::{Reached, SessionSummary};
 use crate::figures::Figures;
 use crate::mailbox::{Letter, Mailbox};
-use crate::session::{Closing, Notice, Published, Reason, UserMessage};
+use crate::session::{Closing, Grants, Notice, Published, Reason, UserMessage};
 use crate::{ConnectionSummary, clock, ids};
 
 /// Somebody at the door.
@@ -22,15 +26,40 @@ pub(crate) struct Newcomer {
     pub authn_metadata: Option<serde_json::Value>,
     pub audio: bool,
     pub video: bool,
+    pub particulars: Particulars,
+    pub mailbox: Arc<Mailbox>,
+}
+
+/// What else a member brings along.
+#[derive(Clone, Default)]
+pub(crate) struct Particulars {
+    pub simulcast: bool,
+    pub spotlight: bool,
+    /// From the auth webhook, for notifications.
+    pub authz_metadata: Option<serde_json::Value>,
+    /// It is told nothing of what happens in the room (`signaling_notify: false`).
+    pub silent: bool,
     /// The labels of which it is sent messages.
     pub labels: Vec<Arc<str>>,
-    pub mailbox: Arc<Mailbox>,
     pub figures: Arc<Figures>,
 }
 
-impl Newcomer {
-    pub(crate) fn new(connection: ConnectionId, connect: &Connect, mailbox: Arc<Mailbox>, figures: Arc<Figures>) -> Self {
+impl Particulars {
+    pub(crate) fn new(connect: &Connect, grants: &Grants, figures: Arc<Figures>) -> Self {
         let receives = connect.data.channels.iter().filter(|channel| channel.direction.receives());
+        Self {
+            simulcast: connect.forwarding.simulcast,
+            spotlight: connect.forwarding.spotlight.is_some(),
+            authz_metadata: grants.authz_metadata.clone(),
+            silent: grants.silent,
+            labels: receives.map(|channel| channel.label.as_str().into()).collect(),
+            figures,
+        }
+    }
+}
+
+impl Newcomer {
+    pub(crate) fn new(connection: ConnectionId, connect: &Connect, particulars: Particulars, mailbox: Arc<Mailbox>) -> Self {
         Self {
             connection,
             role: connect.role,
@@ -39,9 +68,8 @@ impl Newcomer {
             authn_metadata: connect.signaling_notify_metadata.clone(),
             audio: connect.audio.is_some(),
             video: connect.video.is_some(),
-            labels: receives.map(|channel| channel.label.as_str().into()).collect(),
+            particulars,
             mailbox,
-            figures,
         }
     }
 }
@@ -51,18 +79,20 @@ struct Member {
     present: Present,
     audio: bool,
     video: bool,
-    created_timestamp: String,
+    created: OffsetDateTime,
     /// Media is up: it counts, is told of others, and others know of it.
     live: bool,
     minutes: u64,
-    labels: Vec<Arc<str>>,
+    /// Since when it is live.
+    live_since: Option<Instant>,
+    particulars: Particulars,
     mailbox: Arc<Mailbox>,
-    figures: Arc<Figures>,
 }
 
 pub(super) struct ChannelRoom {
     channel: ChannelId,
     session_id: String,
+    created: OffsetDateTime,
     single: bool,
     room: Room,
     members: BTreeMap<ConnectionId, Member>,
@@ -75,6 +105,7 @@ impl ChannelRoom {
         Self {
             channel: channel.id.clone(),
             session_id: ids::fresh(),
+            created: OffsetDateTime::now_utc(),
             single: !channel.kind.is_multistream(),
             room: Room::new(),
             members: BTreeMap::new(),
@@ -97,8 +128,7 @@ impl ChannelRoom {
         if self.single && newcomer.role.sends() && self.members.values().any(|member| member.role.sends()) {
             return Err(Reason("PUBLISHER-ALREADY-CONNECTED"));
         }
-        let Newcomer { connection, role, client_id, bundle_id, authn_metadata, audio, video, labels, mailbox, figures } =
-            newcomer;
+        let Newcomer { connection, role, client_id, bundle_id, authn_metadata, audio, video, particulars, mailbox } = newcomer;
         let joined = self.room.join(connection.clone(), room_role(role), bundle_id.clone());
         joined.map_err(|_| Reason("INTERNAL-ERROR"))?;
         let present = Present {
@@ -106,11 +136,12 @@ impl ChannelRoom {
             bundle_id: bundle_id.unwrap_or_else(|| connection.to_string()),
             connection_id: connection.to_string(),
             authn_metadata,
-            authz_metadata: None,
+            authz_metadata: particulars.authz_metadata.clone(),
             metadata: None,
         };
-        let created_timestamp = clock::now();
-        let member = Member { role, present, audio, video, created_timestamp, live: false, minutes: 0, labels, mailbox, figures };
+        let created = OffsetDateTime::now_utc();
+        let member =
+            Member { role, present, audio, video, created, live: false, minutes: 0, live_since: None, particulars, mailbox };
         self.members.insert(connection, member);
         Ok(())
     }
@@ -171,8 +202,9 @@ impl ChannelRoom {
     pub(super) fn message(&self, sender: &ConnectionId, message: UserMessage) {
         let Some(from) = self.members.get(sender) else { return };
         let message = Arc::new(message);
-        let hears =
-            |member: &&Member| member.present.bundle_id != from.present.bundle_id && member.labels.contains(message.label());
+        let hears = |member: &&Member| {
+            member.present.bundle_id != from.present.bundle_id && member.particulars.labels.contains(message.label())
+        };
         for member in self.members.values().filter(hears) {
             member.mailbox.letter(Letter::Message(message.clone()));
         }
@@ -181,6 +213,7 @@ impl ChannelRoom {
     pub(super) fn created(&mut self, connection: &ConnectionId) {
         let Some(member) = self.members.get_mut(connection) else { return };
         member.live = true;
+        member.live_since = Some(Instant::now());
         let Some(member) = self.members.get(connection) else { return };
         let others = self.audience(&member.present).filter(|other| other.present.connection_id != member.present.connection_id);
         let data = others.map(|other| other.present.clone()).collect();
@@ -210,7 +243,7 @@ impl ChannelRoom {
     }
 
     fn audience<'a>(&'a self, about: &'a Present) -> impl Iterator<Item = &'a Member> {
-        let hears = |member: &&Member| member.live && member.present.bundle_id != about.bundle_id;
+        let hears = |member: &&Member| member.live && !member.particulars.silent && member.present.bundle_id != about.bundle_id;
         self.members.values().filter(hears)
     }
 
@@ -220,8 +253,6 @@ impl ChannelRoom {
     }
 
     fn event(&self, about: &Member) -> ConnectionEvent {
-        let mut counters = Counters::default();
-        self.members.values().filter(|member| member.live).for_each(|member| counters.count(member.role));
         ConnectionEvent {
             channel_id: self.channel.to_string(),
             role: about.role,
@@ -230,7 +261,7 @@ impl ChannelRoom {
             video: about.video,
             minutes: about.minutes,
             turn_transport_type: "udp",
-            counters,
+            counters: self.counters(),
         }
     }
 
@@ -239,19 +270,56 @@ impl ChannelRoom {
     }
 
     pub(super) fn connections(&self) -> Vec<ConnectionSummary> {
-        let summary = |(connection, member): (&ConnectionId, &Member)| ConnectionSummary {
+        self.members.iter().map(|(connection, member)| self.summary(connection, member)).collect()
+    }
+
+    pub(super) fn reached(&self) -> Vec<Reached> {
+        let reached = |(connection, member): (&ConnectionId, &Member)| Reached {
+            summary: self.summary(connection, member),
+            mailbox: member.mailbox.clone(),
+            figures: member.particulars.figures.clone(),
+        };
+        self.members.iter().map(reached).collect()
+    }
+
+    /// How long a member's media was up until now; `Some(None)` for one whose media never was.
+    pub(super) fn lived(&self, connection: &ConnectionId) -> Option<Option<Duration>> {
+        self.members.get(connection).map(|member| member.live_since.map(|since| since.elapsed()))
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        self.members.values().filter(|member| member.live).for_each(|member| counters.count(member.role));
+        counters
+    }
+
+    pub(super) fn session(&self) -> SessionSummary {
+        SessionSummary {
+            channel_id: self.channel.to_string(),
+            session_id: self.session_id.clone(),
+            created_time: self.created.unix_timestamp(),
+            created_timestamp: clock::timestamp(self.created),
+            counters: self.counters(),
+        }
+    }
+
+    fn summary(&self, connection: &ConnectionId, member: &Member) -> ConnectionSummary {
+        ConnectionSummary {
             channel_id: self.channel.clone(),
             connection_id: connection.clone(),
             client_id: member.present.client_id.clone(),
             bundle_id: member.present.bundle_id.clone(),
             session_id: self.session_id.clone(),
             role: member.role,
-            created_timestamp: member.created_timestamp.clone(),
+            created_time: member.created.unix_timestamp(),
+            created_timestamp: clock::timestamp(member.created),
             audio: member.audio,
             video: member.video,
+            multistream: true,
+            simulcast: member.particulars.simulcast,
+            spotlight: member.particulars.spotlight,
             connected: member.live,
-        };
-        self.members.iter().map(summary).collect()
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who is in which channel now. One lock over all of it: nothing here waits, and only joins, leaves and publications come by.
 
 mod channel_room;
+mod takeover;
+mod view;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,12 +10,14 @@ use std::time::Duration;
 
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId};
+use minamo_signaling_proto::sora::Counters;
 use tokio::sync::Notify;
 
 use crate::ConnectionSummary;
 use crate::session::{Closing, Published, Reason, UserMessage};
 use channel_room::ChannelRoom;
-pub(crate) use channel_room::Newcomer;
+pub(crate) use channel_room::{Newcomer, Particulars};
+pub(crate) use view::{Reached, Tally};
 
 /// Why nobody was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,7 @@ struct State {
     rooms: HashMap<ChannelId, ChannelRoom>,
     /// Grows with every channel that is closed.
     closed: u64,
+    tally: Tally,
 }
 
 #[derive(Default)]
@@ -71,20 +76,31 @@ impl Rooms {
         if state.closed != epoch {
             return Err(JoinError::Stale);
         }
-        let room = state.rooms.entry(channel.id.clone()).or_insert_with(|| ChannelRoom::new(channel));
+        let State { rooms, tally, .. } = &mut *state;
+        let room = rooms.entry(channel.id.clone()).or_insert_with(|| {
+            tally.sessions_created += 1;
+            ChannelRoom::new(channel)
+        });
         let connection = newcomer.connection.clone();
         let joined = room.join(newcomer, connections_max).map_err(JoinError::Refused);
         let answer = joined.map(|()| Joined { session_id: room.session_id().to_owned(), wanted: room.wanted(&connection) });
-        state.rooms.retain(|_, room| !room.is_empty());
+        if room.is_empty() {
+            tally.sessions_created -= 1;
+            rooms.remove(&channel.id);
+        }
         answer
     }
 
     pub(crate) fn created(&self, channel: &ChannelId, connection: &ConnectionId) {
-        self.with(channel, |room| room.created(connection));
+        if self.with(channel, |room| room.created(connection)).is_some() {
+            self.state().tally.created += 1;
+        }
     }
 
     pub(crate) fn updated(&self, channel: &ChannelId, connection: &ConnectionId, minutes: u64) {
-        self.with(channel, |room| room.updated(connection, minutes));
+        if self.with(channel, |room| room.updated(connection, minutes)).is_some() {
+            self.state().tally.updated += 1;
+        }
     }
 
     pub(crate) fn publish(&self, channel: &ChannelId, connection: &ConnectionId, tracks: Vec<Published>) {
@@ -94,6 +110,11 @@ impl Rooms {
     /// Passes a message on to everybody who receives its label, except the sender and its bundle.
     pub(crate) fn message(&self, channel: &ChannelId, sender: &ConnectionId, message: UserMessage) {
         self.with(channel, |room| room.message(sender, message));
+    }
+
+    /// Connections whose media is up.
+    pub(crate) fn counters(&self, channel: &ChannelId) -> Counters {
+        self.with(channel, |room| room.counters()).unwrap_or_default()
     }
 
     pub(crate) fn wanted(&self, channel: &ChannelId, connection: &ConnectionId) -> Vec<Published> {
@@ -107,10 +128,20 @@ impl Rooms {
 
     pub(crate) fn leave(&self, channel: &ChannelId, connection: &ConnectionId) {
         let mut state = self.state();
-        if let Some(room) = state.rooms.get_mut(channel) {
+        let State { rooms, tally, .. } = &mut *state;
+        if let Some(room) = rooms.get_mut(channel) {
+            match room.lived(connection) {
+                Some(Some(life)) => {
+                    tally.destroyed += 1;
+                    tally.seconds += life.as_secs();
+                }
+                Some(None) => tally.failed += 1,
+                None => {}
+            }
             room.leave(connection);
             if room.is_empty() {
-                state.rooms.remove(channel);
+                tally.sessions_destroyed += 1;
+                rooms.remove(channel);
             }
         }
         drop(state);

@@ -50,6 +50,8 @@ impl Closing {
     pub const LIFETIME: Self = Self { code: 1000, reason: Reason("LIFETIME-EXPIRED"), clean: true };
     /// The client was told to go elsewhere.
     pub const REDIRECTED: Self = Self { code: 1000, reason: Reason("REDIRECTED"), clean: true };
+    /// Nothing came from it any more, and another publisher wants its place. Not clean: it is most likely the same one, come back.
+    pub const REPLACED: Self = Self::error("PUBLISHER-REPLACED");
     /// The server stops.
     pub const SHUTDOWN: Self = Self { code: 1001, reason: Reason("SERVER-SHUTDOWN"), clean: true };
 

@@ -108,6 +108,10 @@ pub struct Admission {
 pub struct Grants {
     /// `offer.metadata`
     pub metadata: Option<serde_json::Value>,
+    /// `authz_metadata` in notifications about it.
+    pub authz_metadata: Option<serde_json::Value>,
+    /// It is told nothing of what happens in the room.
+    pub silent: bool,
     /// `offer.rpc_methods`
     pub rpc_methods: Vec<String>,
     /// From here to 1000 `LIFETIME-EXPIRED`.

@@ -12,7 +12,7 @@ use minamo_media::{ChannelId, ConnectionId};
 use minamo_sfu_core::model::{Command, Fingerprint, PeerId};
 use minamo_signaling_proto::api::ChannelSettings;
 use minamo_signaling_proto::sdp::{ClientOffer, MediaKind, OfferedSection, Preference, SDP_BYTES_MAX};
-use minamo_signaling_proto::sora::Role;
+use minamo_signaling_proto::sora::{Connect, Role};
 use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
@@ -21,10 +21,13 @@ use super::sessions::{IceSession, Session, fresh_etag};
 use super::viewing::{Viewing, choose_downlinks};
 use super::{ACCEPT_PATCH, Endpoints, SDP, SDP_FRAGMENT, Way};
 use crate::api::{ApiError, Authorized};
+use crate::auth::{self, Entrance};
+use crate::door::PUBLISHER_THERE;
+use crate::figures::Figures;
 use crate::mailbox::Mailbox;
 use crate::place::Place;
-use crate::rooms::{JoinError, Newcomer};
-use crate::session::{Media, Reason};
+use crate::rooms::{JoinError, Newcomer, Particulars};
+use crate::session::{Grants, Media, Reason};
 use crate::signaling::{Open, Shared};
 use crate::{Busy, ids};
 
@@ -80,7 +83,7 @@ pub(super) async fn create(
     let shared = endpoints.signaling.shared();
     let open = Open::one_more(shared).ok_or_else(overloaded)?;
     let publisher = wish.publisher.filter(|_| way == Way::Out);
-    let member = Candidate { shared: shared.clone(), way, offer, publisher, mailbox: Arc::default(), open };
+    let member = Candidate { shared: shared.clone(), way, offer, publisher, mailbox: Arc::default(), figures: Arc::default(), open };
     member.join(&endpoints, ChannelId::from(channel)).await
 }
 
@@ -91,6 +94,7 @@ struct Candidate {
     offer: ClientOffer,
     publisher: Option<String>,
     mailbox: Arc<Mailbox>,
+    figures: Arc<Figures>,
     open: Open,
 }
 
@@ -123,38 +127,50 @@ impl Candidate {
         Ok((StatusCode::CREATED, headers, answer))
     }
 
-    /// Into the room, if the channel is there and has room.
+    async fn channel(&self, id: &ChannelId) -> Result<Channel, ApiError> {
+        self.shared.catalog.channel(id).await?.ok_or_else(|| ApiError::unknown_channel(id))
+    }
+
+    /// Into the room, if the channel is there and has room, and its auth webhook lets us.
     async fn enter(&self, id: &ChannelId, connection: &ConnectionId) -> Result<Channel, ApiError> {
+        let (connect, grants) = self.ask(&self.channel(id).await?, connection).await?;
+        let mut looked_for_silence = false;
         loop {
             let epoch = self.shared.rooms.epoch();
-            let channel = self.shared.catalog.channel(id).await?.ok_or_else(|| ApiError::unknown_channel(id))?;
-            let newcomer = self.newcomer(connection.clone());
+            let channel = self.channel(id).await?;
+            let newcomer = self.newcomer(connection.clone(), &connect, &grants);
             match self.shared.rooms.join(epoch, &channel, newcomer, self.shared.config.connections_per_room_max) {
                 Ok(_) => return Ok(channel),
                 Err(JoinError::Stale) => {}
+                Err(JoinError::Refused(PUBLISHER_THERE)) if !looked_for_silence && self.shared.rooms.take_over(&channel).await => {
+                    looked_for_silence = true;
+                }
                 Err(JoinError::Refused(reason)) => return Err(refused(reason)),
             }
         }
     }
 
-    fn newcomer(&self, connection: ConnectionId) -> Newcomer {
-        let (role, takes_part): (_, fn(&OfferedSection, MediaKind) -> bool) = match self.way {
-            Way::In => (Role::SendOnly, OfferedSection::sends),
-            Way::Out => (Role::RecvOnly, OfferedSection::receives),
+    /// Asks the auth webhook as if a Sora client came. What it changes of the media has no effect: the client has offered already.
+    async fn ask(&self, channel: &Channel, connection: &ConnectionId) -> Result<(Connect, Grants), ApiError> {
+        let (role, entrance) = match self.way {
+            Way::In => (Role::SendOnly, Entrance::Whip),
+            Way::Out => (Role::RecvOnly, Entrance::Whep),
+        };
+        let mut connect = Connect::of(role, channel.id.as_str());
+        let decided = auth::decide(&self.shared, channel, connection, entrance, &mut connect).await;
+        let refused = |reason| ApiError::new(StatusCode::FORBIDDEN, "AUTH_REFUSED", format!("the auth webhook refuses: {reason}"));
+        Ok((connect, decided.map_err(refused)?))
+    }
+
+    fn newcomer(&self, connection: ConnectionId, connect: &Connect, grants: &Grants) -> Newcomer {
+        let takes_part: fn(&OfferedSection, MediaKind) -> bool = match self.way {
+            Way::In => OfferedSection::sends,
+            Way::Out => OfferedSection::receives,
         };
         let has = |kind| self.offer.sections.iter().any(|section| takes_part(section, kind));
-        Newcomer {
-            connection,
-            role,
-            client_id: None,
-            bundle_id: None,
-            authn_metadata: None,
-            audio: has(MediaKind::Audio),
-            video: has(MediaKind::Video),
-            labels: Vec::new(),
-            mailbox: self.mailbox.clone(),
-            figures: Arc::default(),
-        }
+        let particulars = Particulars::new(connect, grants, self.figures.clone());
+        let newcomer = Newcomer::new(connection, connect, particulars, self.mailbox.clone());
+        Newcomer { audio: has(MediaKind::Audio), video: has(MediaKind::Video), ..newcomer }
     }
 
     fn take_uplinks(&self, channel: &Channel, place: &Place, answering: &mut Answering) -> Result<(), ApiError> {
@@ -195,7 +211,7 @@ impl Candidate {
 
     /// From now on it lives by itself. Returns the last part of its URL, which nobody can guess, and its entity tag.
     fn spawn(self, endpoints: &Endpoints, place: Place, answering: Answering, viewing: Option<Viewing>) -> (String, String) {
-        let Self { shared, way, offer, publisher, mailbox, open } = self;
+        let Self { shared, way, offer, publisher, mailbox, figures, open } = self;
         let (id, etag, ended) = (ids::fresh(), fresh_etag(), CancellationToken::new());
         let ice = IceSession { etag: etag.clone(), remote_ufrag: offer.ice_ufrag, tagged: answering.tagged() };
         let session = Session {
@@ -209,7 +225,7 @@ impl Candidate {
         endpoints.sessions.insert(id.clone(), session);
         let media = Media::new(Instant::now(), shared.config.timing);
         let published = answering.tracks.published;
-        let member = Member { shared: shared.clone(), place, mailbox, media, published, viewing, publisher, open };
+        let member = Member { shared: shared.clone(), place, mailbox, figures, media, published, viewing, publisher, open };
         let (sessions, key) = (endpoints.sessions.clone(), id.clone());
         shared.spawn(async move {
             let _ended = ended.drop_guard();

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use minamo_sfu_core::model::{Command, Downlink};
+use minamo_sfu_core::model::{Command, Downlink, PeerEvent};
 
 use super::viewing::Viewing;
 use crate::Busy;
+use crate::figures::Figures;
 use crate::mailbox::{Letters, Mailbox};
 use crate::place::{Place, remove_peer};
 use crate::session::{Closing, Media, Published, Reason};
@@ -19,6 +20,7 @@ pub(super) struct Member {
     pub shared: Arc<Shared>,
     pub place: Place,
     pub mailbox: Arc<Mailbox>,
+    pub figures: Arc<Figures>,
     pub media: Media,
     /// What it sends.
     pub published: Vec<Published>,
@@ -66,7 +68,15 @@ impl Member {
         if let Some(closing) = letters.closing {
             return Err(closing);
         }
+        if letters.report_wanted {
+            // Too busy to tell: then there are no fresh numbers.
+            let _ = self.shared.media.command(Command::Report(self.place.peer));
+        }
         for event in letters.peer_events {
+            if let PeerEvent::Report(report) = event {
+                self.figures.put_report(*report);
+                continue;
+            }
             if self.media.handle_event(Instant::now(), event)? {
                 self.shared.rooms.created(&self.place.channel, &self.place.connection);
                 if !self.published.is_empty() {

@@ -6,11 +6,13 @@
 pub(crate) mod field;
 mod operation;
 mod response;
+mod selection;
 mod settings;
 
 pub use field::InvalidField;
-pub use operation::Operation;
+pub use operation::{Operation, SessionOperation};
 pub use response::{ChannelCreated, ChannelIds, Deleted, ErrorBody, PlaylistUrl, PlaylistUrls};
+pub use selection::{Selected, Selection, Whom, disconnect_reason, push_data, session_id};
 pub use settings::{AudioSpec, ChannelSettings, H264Profile, HlsSpec, VideoSpec, round_audio_bps};
 
 use field::Field;

@@ -11,6 +11,9 @@ use super::field::{Field, InvalidField};
 pub struct ChannelSettings {
     /// The renditions that are asked for: 1 to 10, none for a channel without HLS.
     pub hls: Vec<HlsSpec>,
+    /// Asked about every connection; without it everybody may join.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_webhook_url: Option<String>,
     /// Kept, but nobody is told yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_webhook_url: Option<String>,
@@ -124,9 +127,9 @@ impl ChannelSettings {
 
 fn without_hls(body: &Field<'_>) -> Result<ChannelSettings, InvalidField> {
     unsupported(body, "encrypt_key_uri", "playlists would not be encrypted")?;
-    unsupported(body, "auth_webhook_url", "everyone would be let in")?;
     Ok(ChannelSettings {
         hls: Vec::new(),
+        auth_webhook_url: url(body, "auth_webhook_url")?,
         event_webhook_url: url(body, "event_webhook_url")?,
         environment: body.member("environment").map(|field| field.integer(0..=u32::MAX)).transpose()?,
     })

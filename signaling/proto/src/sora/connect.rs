@@ -156,6 +156,24 @@ pub struct H264Params {
 const BIT_RATE_KBPS: (u32, u32) = (1, 50_000);
 
 impl Connect {
+    /// Somebody of whom nothing else is known, as who comes without Sora's messages.
+    #[must_use]
+    pub fn of(role: Role, channel_id: &str) -> Self {
+        Self {
+            role,
+            channel_id: channel_id.to_owned(),
+            client_id: None,
+            bundle_id: None,
+            metadata: None,
+            signaling_notify_metadata: None,
+            audio: Some(AudioParams::default()),
+            video: Some(VideoParams::default()),
+            forwarding: ForwardingWishes::default(),
+            data: DataWishes::default(),
+            client: Client::default(),
+        }
+    }
+
     /// `message` is an object.
     pub(super) fn parse(message: &Value) -> Result<Self, BadMessage> {
         let get = |name: &str| message.get(name).filter(|value| !value.is_null());
@@ -214,6 +232,12 @@ fn forwarding(message: &Value) -> Result<ForwardingWishes, BadMessage> {
     })
 }
 
+/// `spotlight_number` by itself.
+pub(super) fn spotlight_number(value: Option<&Value>) -> Result<Option<u8>, BadMessage> {
+    let number = integer(value, (1, SPOTLIGHT_NUMBER_MAX as u32), "INVALID-SPOTLIGHT-NUMBER")?;
+    Ok(number.and_then(|number| u8::try_from(number).ok()))
+}
+
 fn spotlight(message: &Value) -> Result<Option<SpotlightWishes>, BadMessage> {
     const NUMBER: (u32, u32) = (1, SPOTLIGHT_NUMBER_MAX as u32);
     let get = |name: &str| message.get(name).filter(|value| !value.is_null());
@@ -235,7 +259,7 @@ fn spotlight(message: &Value) -> Result<Option<SpotlightWishes>, BadMessage> {
     Ok(Some(SpotlightWishes { number, focus_rid, unfocus_rid }))
 }
 
-fn id(value: Option<&Value>, invalid: &'static str) -> Result<Option<String>, BadMessage> {
+pub(super) fn id(value: Option<&Value>, invalid: &'static str) -> Result<Option<String>, BadMessage> {
     let Some(value) = value else { return Ok(None) };
     let text = value.as_str().ok_or(BadMessage(invalid))?;
     if text.is_empty() || text.len() > ID_BYTES_MAX {
@@ -244,7 +268,7 @@ fn id(value: Option<&Value>, invalid: &'static str) -> Result<Option<String>, Ba
     Ok(Some(text.to_owned()))
 }
 
-fn notify_metadata(value: Option<&Value>) -> Result<Option<Value>, BadMessage> {
+pub(super) fn notify_metadata(value: Option<&Value>) -> Result<Option<Value>, BadMessage> {
     let Some(value) = value else { return Ok(None) };
     if value.to_string().len() > METADATA_BYTES_MAX {
         return Err(BadMessage("SIGNALING-NOTIFY-METADATA-TOO-LARGE"));
@@ -262,7 +286,7 @@ fn switch(value: Option<&Value>, invalid: &'static str) -> Result<Option<Map<Str
     }
 }
 
-fn audio(value: Option<&Value>) -> Result<Audio, BadMessage> {
+pub(super) fn audio(value: Option<&Value>) -> Result<Audio, BadMessage> {
     let Some(audio) = switch(value, "INVALID-AUDIO")? else { return Ok(None) };
     match audio.get("codec_type").filter(|value| !value.is_null()).map(Value::as_str) {
         None | Some(Some("OPUS")) => {}
@@ -295,7 +319,7 @@ fn opus_params(value: Option<&Value>) -> Result<OpusParams, BadMessage> {
     })
 }
 
-fn video(value: Option<&Value>) -> Result<Video, BadMessage> {
+pub(super) fn video(value: Option<&Value>) -> Result<Video, BadMessage> {
     let Some(video) = switch(value, "INVALID-VIDEO")? else { return Ok(None) };
     let params = |name: &str, invalid| match video.get(name) {
         None | Some(Value::Null) => Ok(Map::new()),

@@ -3,6 +3,7 @@
 //! [`ClientMessage::parse`] never fails in a way that cannot be told to the client: a [`BadMessage`] carries the upper-case
 //! token that becomes the close reason. Unknown members are ignored, and every optional member may be `null`.
 
+mod auth;
 mod connect;
 mod control;
 mod data_channels;
@@ -14,6 +15,7 @@ mod server;
 
 use serde_json::{Map, Value};
 
+pub use auth::{Allowed, AuthAnswer, AuthRequest, BadAnswer};
 pub use connect::{
     Audio, AudioParams, Av1Params, Client, Connect, H264Params, H265Params, ID_BYTES_MAX, METADATA_BYTES_MAX, OpusParams, Role,
     Video, VideoParams,

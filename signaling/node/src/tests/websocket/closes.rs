@@ -135,3 +135,15 @@ async fn a_busy_sfu_refuses() {
     assert_eq!(verdict(&server, connect("room", "sendonly")).await.1, "SERVER-OVERLOADED");
     server.until(|server| server.signaling.connections(&"room".into()).is_empty()).await;
 }
+
+#[tokio::test]
+async fn a_silent_publisher_makes_room_for_another_and_a_live_one_does_not() {
+    let server = Server::start(SignalingConfig::default()).await;
+    let (mut first, _) = Client::join(&server, "single", "sendonly").await;
+    assert_eq!(verdict(&server, connect("single", "sendonly")).await, (4490, "PUBLISHER-ALREADY-CONNECTED".into()));
+    server.sfu.silent.store(true, Ordering::Relaxed);
+    let (second, first) = tokio::join!(Client::join(&server, "single", "sendonly"), first.closed());
+    assert_eq!(first, (4490, "PUBLISHER-REPLACED".into()));
+    let connections = server.signaling.connections(&"single".into());
+    assert_eq!(connections.iter().map(|one| one.connection_id.as_str()).collect::<Vec<_>>(), [second.0.connection_id]);
+}

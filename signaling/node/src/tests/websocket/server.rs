@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use minamo_catalog::{Catalog, Channel, ChannelKind};
 use minamo_media::ChannelId;
-use minamo_sfu_core::model::{CloseReason, Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
+use minamo_sfu_core::model::{CloseReason, Command, Fingerprint, IceCredentials, PeerEvent, PeerId, PeerReport};
 use serde_json::json;
 
-use crate::api::ApiToken;
+use crate::api::{self, ApiState, ApiToken};
 use crate::media_plane::{Busy, MediaPlane, OnPeerEvent};
 use crate::{PlaylistPath, Programmes, Signaling, SignalingConfig, whip};
 
@@ -23,6 +23,9 @@ pub(super) struct FakeSfu {
     peers: Mutex<HashMap<PeerId, OnPeerEvent>>,
     pub commands: Mutex<Vec<Command>>,
     pub busy: AtomicBool,
+    /// Nothing comes from any peer.
+    pub silent: AtomicBool,
+    reports: AtomicU64,
 }
 
 impl MediaPlane for Arc<FakeSfu> {
@@ -45,6 +48,12 @@ impl MediaPlane for Arc<FakeSfu> {
     fn command(&self, command: Command) -> Result<(), Busy> {
         match &command {
             Command::SetRemote { peer, .. } => (self.peers.lock().unwrap()[peer])(PeerEvent::Connected),
+            Command::OpenChannel(peer, spec) => self.say(*peer, PeerEvent::ChannelOpen(spec.label.as_str().into())),
+            Command::CloseChannels(peer) => self.close_channels(*peer),
+            Command::Report(peer) => {
+                let bytes_in = if self.silent.load(Ordering::Relaxed) { 7 } else { self.reports.fetch_add(1, Ordering::Relaxed) };
+                self.say(*peer, PeerEvent::Report(Box::new(PeerReport { bytes_in, ..PeerReport::default() })));
+            }
             Command::RemovePeer { peer, .. } => drop(self.peers.lock().unwrap().remove(peer)),
             _ => {}
         }
@@ -54,6 +63,39 @@ impl MediaPlane for Arc<FakeSfu> {
 }
 
 impl FakeSfu {
+    /// As if the peer's transport had said it.
+    pub(super) fn say(&self, peer: PeerId, event: PeerEvent) {
+        if let Some(on_event) = self.peers.lock().unwrap().get(&peer) {
+            on_event(event);
+        }
+    }
+
+    fn close_channels(&self, peer: PeerId) {
+        for command in self.commands.lock().unwrap().iter() {
+            if let Command::OpenChannel(owner, spec) = command
+                && *owner == peer
+            {
+                self.say(peer, PeerEvent::ChannelClosed(spec.label.as_str().into()));
+            }
+        }
+    }
+
+    /// The peer that was added last.
+    pub(super) fn last_peer(&self) -> PeerId {
+        *self.peers.lock().unwrap().keys().max().unwrap()
+    }
+
+    /// What was sent to a peer on a channel.
+    pub(super) fn sent(&self, peer: PeerId, label: &str) -> Vec<String> {
+        let text = |command: &Command| match command {
+            Command::SendData(to, message) if *to == peer && &*message.label == label => {
+                Some(String::from_utf8(message.payload.to_vec()).unwrap())
+            }
+            _ => None,
+        };
+        self.commands.lock().unwrap().iter().filter_map(text).collect()
+    }
+
     pub(super) fn peers(&self) -> usize {
         self.peers.lock().unwrap().len()
     }
@@ -116,7 +158,14 @@ impl Server {
         let signaling = Signaling::new(sfu.clone(), catalog.clone(), programmes.clone(), config);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = signaling.router().merge(whip::router(signaling.clone(), ApiToken::new(TOKEN)));
+        let state = ApiState {
+            catalog: catalog.clone(),
+            programmes: programmes.clone(),
+            signaling: signaling.clone(),
+            token: ApiToken::new(TOKEN),
+            public_url: None,
+        };
+        let router = signaling.router().merge(whip::router(signaling.clone(), ApiToken::new(TOKEN))).merge(api::router(state));
         let served = router.clone();
         tokio::spawn(async move { axum::serve(listener, served).await });
         Self { address, router, signaling, sfu, programmes, catalog, _folder: folder }
