@@ -83,7 +83,8 @@ pub(super) async fn create(
     let shared = endpoints.signaling.shared();
     let open = Open::one_more(shared).ok_or_else(overloaded)?;
     let publisher = wish.publisher.filter(|_| way == Way::Out);
-    let member = Candidate { shared: shared.clone(), way, offer, publisher, mailbox: Arc::default(), figures: Arc::default(), open };
+    let member =
+        Candidate { shared: shared.clone(), way, offer, publisher, mailbox: Arc::default(), figures: Arc::default(), open };
     member.join(&endpoints, ChannelId::from(channel)).await
 }
 
@@ -142,7 +143,9 @@ impl Candidate {
             match self.shared.rooms.join(epoch, &channel, newcomer, self.shared.config.connections_per_room_max) {
                 Ok(_) => return Ok(channel),
                 Err(JoinError::Stale) => {}
-                Err(JoinError::Refused(PUBLISHER_THERE)) if !looked_for_silence && self.shared.rooms.take_over(&channel).await => {
+                Err(JoinError::Refused(PUBLISHER_THERE))
+                    if !looked_for_silence && self.shared.rooms.take_over(&channel).await =>
+                {
                     looked_for_silence = true;
                 }
                 Err(JoinError::Refused(reason)) => return Err(refused(reason)),
@@ -158,7 +161,8 @@ impl Candidate {
         };
         let mut connect = Connect::of(role, channel.id.as_str());
         let decided = auth::decide(&self.shared, channel, connection, entrance, &mut connect).await;
-        let refused = |reason| ApiError::new(StatusCode::FORBIDDEN, "AUTH_REFUSED", format!("the auth webhook refuses: {reason}"));
+        let refused =
+            |reason| ApiError::new(StatusCode::FORBIDDEN, "AUTH_REFUSED", format!("the auth webhook refuses: {reason}"));
         Ok((connect, decided.map_err(refused)?))
     }
 
