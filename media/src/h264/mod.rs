@@ -6,7 +6,7 @@ mod nal;
 mod sps;
 
 pub use annex_b::{annex_b_nal_units, annex_b_to_avcc, avcc_to_annex_b};
-pub use nal::{NalType, NalUnits, is_idr, is_key_packet, nal_units, without_parameter_sets};
+pub use nal::{NalType, NalUnits, has_sps, is_idr, is_key_packet, nal_units, without_parameter_sets};
 pub use sps::{Sps, SpsError, codec_string};
 
 use bytes::Bytes;

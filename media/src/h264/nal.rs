@@ -85,6 +85,15 @@ pub fn is_key_packet(payload: &[u8]) -> bool {
     }
 }
 
+/// Whether an RTP payload (RFC 6184) carries an SPS: alone or inside a STAP-A.
+#[must_use]
+pub fn has_sps(payload: &[u8]) -> bool {
+    match NalType::of(payload) {
+        Some(NalType(STAP_A)) => aggregated(&payload[1..]).flatten().any(|nal| NalType::of(nal) == Some(NalType::SPS)),
+        nal_type => nal_type == Some(NalType::SPS),
+    }
+}
+
 /// The access unit without SPS, PPS, delimiters and filler, as an `avc1` sample must be (ISO/IEC 14496-15 §5.3). Without a copy
 /// where there is nothing to leave out.
 #[must_use]

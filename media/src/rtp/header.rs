@@ -185,7 +185,8 @@ pub struct Header<'a> {
     pub timestamp: u32,
     /// Synchronisation source.
     pub ssrc: u32,
-    /// Extensions in the one-byte form: ids 1–14 with 1–16 bytes each. What does not fit that form is left out.
+    /// Extensions: in the one-byte form (ids 1–14 with 1–16 bytes each), or all of them in the two-byte form if one has more, up to
+    /// 255 bytes. What fits neither is left out.
     pub extensions: &'a [(u8, &'a [u8])],
 }
 
@@ -211,21 +212,33 @@ impl Header<'_> {
             return;
         }
         let words = bytes.div_ceil(4);
-        out.put_u16(ONE_BYTE);
+        let long = self.is_long();
+        out.put_u16(if long { TWO_BYTE } else { ONE_BYTE });
         out.put_u16(words as u16);
         for (id, data) in self.writable() {
-            out.put_u8((id << 4) | (data.len() as u8 - 1));
+            if long {
+                out.put_u8(id);
+                out.put_u8(data.len() as u8);
+            } else {
+                out.put_u8((id << 4) | (data.len() as u8 - 1));
+            }
             out.put_slice(data);
         }
         out.put_bytes(0, 4 * words - bytes);
     }
 
     fn writable(&self) -> impl Iterator<Item = (u8, &[u8])> {
-        let fits = |(id, data): &(u8, &[u8])| (1..=14).contains(id) && (1..=16).contains(&data.len());
+        let fits = |(id, data): &(u8, &[u8])| (1..=14).contains(id) && (1..=255).contains(&data.len());
         self.extensions.iter().copied().filter(fits)
     }
 
     fn extension_bytes(&self) -> usize {
-        self.writable().map(|(_, data)| 1 + data.len()).sum()
+        let head = if self.is_long() { 2 } else { 1 };
+        self.writable().map(|(_, data)| head + data.len()).sum()
+    }
+
+    /// Whether the two-byte form is needed.
+    fn is_long(&self) -> bool {
+        self.writable().any(|(_, data)| data.len() > 16)
     }
 }

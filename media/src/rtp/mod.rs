@@ -3,17 +3,21 @@
 //! Depacketizers get a track's payloads in sequence order and yield whole access units. Whoever feeds them reorders, waits for
 //! retransmissions and says [`Depacketizer::gap`] where packets are lost for good.
 
+pub mod av1;
 pub mod framer;
 pub mod h264;
 pub mod header;
 pub mod key;
 pub mod opus;
+pub mod picture;
 pub mod sequence;
 pub mod vp8;
+pub mod vp9;
 
 pub use framer::{Damage, Event, Events, Frame, UNIT_BYTES_MAX};
 pub use header::{Header, Packet};
 pub use key::is_key_packet;
+pub use picture::{Inspector, Picture, PictureId};
 pub use sequence::{SequenceExtender, TimestampExtender};
 
 use crate::Codec;

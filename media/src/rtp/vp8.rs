@@ -16,6 +16,8 @@ pub struct Descriptor {
     pub partition: u8,
     /// I: the picture's number, 7 or 15 bits.
     pub picture_id: Option<u16>,
+    /// M: the picture's number has 15 bits.
+    pub long_picture_id: bool,
     /// L: running number of base-layer pictures.
     pub tl0_picture_index: Option<u8>,
     /// T: temporal layer 0–3, and whether it depends on the base layer only (Y).
@@ -47,6 +49,7 @@ impl Descriptor {
         let flags = input.next()?;
         if flags & 0x80 != 0 {
             let high = input.next()?;
+            self.long_picture_id = high & 0x80 != 0;
             self.picture_id = Some(match high & 0x80 {
                 0 => u16::from(high),
                 _ => u16::from_be_bytes([high & 0x7F, input.next()?]),
@@ -63,8 +66,27 @@ impl Descriptor {
         Some(())
     }
 
-    fn begins_frame(&self) -> bool {
+    /// Whether the packet is the first of a frame.
+    #[must_use]
+    pub fn begins_frame(&self) -> bool {
         self.partition_start && self.partition == 0
+    }
+}
+
+/// Writes other numbers into the descriptor, each in as many bits as it has there. What is not there is not added.
+pub fn renumber(payload: &mut [u8], picture_id: u16, tl0_picture_index: u8) {
+    let [first, flags, ..] = *payload else { return };
+    if first & 0x80 == 0 {
+        return;
+    }
+    let mut at = 2;
+    if flags & 0x80 != 0 {
+        at += super::picture::write_id(&mut payload[at..], picture_id);
+    }
+    if flags & 0x40 != 0
+        && let Some(byte) = payload.get_mut(at)
+    {
+        *byte = tl0_picture_index;
     }
 }
 

@@ -70,7 +70,7 @@ fn tells_rtcp_by_its_type() {
 
 #[test]
 fn what_is_written_is_read_back() {
-    let extensions = prop::collection::vec((1u8..15, prop::collection::vec(any::<u8>(), 1..17)), 0..5);
+    let extensions = prop::collection::vec((1u8..15, prop::collection::vec(any::<u8>(), 1..40)), 0..5);
     let numbers = (any::<bool>(), 0u8..128, any::<u16>(), any::<u32>(), any::<u32>());
     runner(500)
         .run(&(numbers, extensions, bytes(50)), |((marker, payload_type, sequence, timestamp, ssrc), extensions, payload)| {
@@ -91,12 +91,19 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn extensions_without_a_one_byte_form_are_left_out() {
-    let long = [7; 17];
-    let header = Header { extensions: &[(0, &[1]), (15, &[1]), (5, &[]), (6, &long), (7, &[9])], ..Header::default() };
+fn extensions_without_a_form_are_left_out() {
+    let (long, longest) = ([7; 17], [7; 256]);
+    let header = Header { extensions: &[(0, &[1]), (15, &[1]), (5, &[]), (6, &longest), (7, &[9])], ..Header::default() };
     let mut out = Vec::new();
     header.write(&mut out);
+    assert_eq!(out[12..14], [0xBE, 0xDE]);
     assert_eq!(Packet::parse(&out).unwrap().extensions().collect::<Vec<_>>(), [(7, &[9][..])]);
+    // One that is too long for the one-byte form gives all of them the other.
+    let header = Header { extensions: &[(6, &long), (7, &[9])], ..Header::default() };
+    out.clear();
+    header.write(&mut out);
+    assert_eq!(out[12..14], [0x10, 0x00]);
+    assert_eq!(Packet::parse(&out).unwrap().extensions().collect::<Vec<_>>(), [(6, &long[..]), (7, &[9][..])]);
 }
 
 #[test]

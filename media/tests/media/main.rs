@@ -8,6 +8,7 @@ mod h264;
 mod header;
 mod key;
 mod payload_h264;
+mod payload_layers;
 mod payload_vp8;
 mod sequence;
 mod support;
