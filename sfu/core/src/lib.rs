@@ -19,8 +19,6 @@ pub mod turn;
 
 mod bandwidth;
 mod budget;
-#[allow(dead_code)] // until layers are switched
 mod downlink;
 mod peer;
-#[allow(dead_code)] // until layers are switched
 mod track;

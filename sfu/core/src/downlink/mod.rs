@@ -1,53 +1,50 @@
-//! One track on its way to one subscriber: offsets, counts, and what was sent again. No packets: those lie in the track's ring.
+//! One track on its way to one subscriber: which layer, offsets, counts, and what was sent again. No packets: those lie in the rings of
+//! the track's layers.
 
 mod choice;
+mod course;
 mod padding;
 mod resends;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use minamo_media::NtpTime;
-use minamo_media::rtp::{Header, Packet};
+use minamo_media::rtp::{Header, Packet, av1, picture};
+use minamo_media::{Codec, NtpTime};
 
 pub(crate) use self::choice::Allowance;
 use self::choice::Choice;
+use self::course::{Course, Slot};
 use self::resends::Resends;
-use crate::model::{Downlink as Spec, Extensions, Layer, LayerWish};
+use crate::model::{Downlink as Spec, Extensions, Layer, LayerCause, LayerWish, Payload, Uplink};
 use crate::rtcp::{ReportBlock, SenderInfo};
-use crate::track::{SenderClock, Stored, ticks};
+use crate::track::{Encoding, SenderClock, Stored, Track, Urgency, ticks};
 
 /// Sender reports remembered for the round-trip time: one a second, and answers are not older than this many.
 const REPORTS_MAX: usize = 4;
 /// Until a receiver report has told.
 const RTT_FIRST: Duration = Duration::from_millis(60);
+/// So long after its beginning a subscriber asks for a key frame only since its first one has not come yet.
+const NEW: Duration = Duration::from_secs(1);
+/// Bytes of a dependency descriptor: what the two-byte form of header extensions holds.
+const DEPENDENCIES_MAX: usize = 255;
 
-/// Where the subscriber came in: the track's place that got the first sequence number.
-#[derive(Clone, Copy, Debug)]
-struct Start {
-    place: u64,
-    timestamp: u32,
-}
-
-impl Start {
-    /// Packets of the first picture that were overtaken by its first one still belong to it; older ones are not this subscriber's.
-    fn covers(&self, stored: &Stored) -> bool {
-        let overtaken = stored.timestamp == self.timestamp && stored.seq + 0x80 > self.place;
-        stored.seq >= self.place || overtaken
-    }
+/// A subscriber goes over from one layer to another; `None` for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Switch {
+    pub from: Option<Layer>,
+    pub to: Option<Layer>,
+    pub cause: LayerCause,
 }
 
 /// One subscriber's view of a track.
-///
-/// Places on the track's line have no gaps, so a sequence number toward the subscriber is its place plus one constant, and the
-/// index from a NACK back to the ring is one subtraction.
 pub(crate) struct Downlink {
     pub spec: Spec,
     choice: Choice,
-    start: Option<Start>,
-    first_out: u64,
-    highest_out: u64,
-    timestamp_offset: u32,
+    course: Course,
+    /// A cached group of pictures is on its way; what is new follows behind it.
+    catching_up: bool,
+    began: Option<Instant>,
     rtx_seq: u16,
     resends: Resends,
     packets: u32,
@@ -63,19 +60,31 @@ impl Downlink {
         let mix = spec.ssrc.wrapping_mul(0x9e37_79b9);
         let first_out = (1 << 16) + 0x100 + u64::from(mix >> 18);
         Self {
-            start: None,
-            first_out,
-            highest_out: first_out,
-            timestamp_offset: mix.rotate_left(9),
+            course: Course::new(first_out, mix.rotate_left(9), picture::closes_gaps(spec.payload.codec)),
+            catching_up: false,
+            began: None,
             rtx_seq: 0x100 + (mix as u16 >> 2),
             resends: Resends::new(),
             packets: 0,
             octets: 0,
-            reported: VecDeque::with_capacity(REPORTS_MAX),
+            reported: VecDeque::new(),
             rtt: RTT_FIRST,
             choice: Choice::new(spec.layer),
             spec,
         }
+    }
+
+    /// What the tap is given of a simulcast track: the best layer that flows, under one SSRC.
+    pub(crate) fn for_tap(uplink: &Uplink) -> Self {
+        Self::new(Spec {
+            track: uplink.track,
+            mid: String::new(),
+            payload: Payload { rtx_pt: None, ..uplink.payload },
+            extensions: Extensions { mid: None, dependency_descriptor: None, ..uplink.extensions },
+            ssrc: uplink.track.0 as u32 | 1,
+            rtx_ssrc: None,
+            layer: LayerWish::Best,
+        })
     }
 
     /// The layer that is sent now; `None` for nothing.
@@ -93,6 +102,11 @@ impl Downlink {
         self.choice.wish()
     }
 
+    /// Use [`Shard::handle_command`](crate::shard::Shard::handle_command): it also asks for the key frame that the change needs.
+    pub(crate) fn set_wish(&mut self, wish: LayerWish) {
+        self.choice.set_wish(wish);
+    }
+
     /// What its link is let carry; set by [`Shard::allow`](crate::shard::Shard::allow).
     pub(crate) fn allowance(&self) -> Allowance {
         self.choice.allowance()
@@ -103,61 +117,120 @@ impl Downlink {
         self.choice.set_allowance(allowance);
     }
 
-    pub(crate) fn is_started(&self) -> bool {
-        self.start.is_some()
+    /// The highest layer that it would be sent if all existed; `None` for none.
+    pub(crate) fn ceiling(&self) -> Option<Layer> {
+        self.choice.ceiling()
     }
 
-    /// Where to begin: at a packet that begins a key frame. True if this packet is the beginning.
-    pub(crate) fn start_at(&mut self, stored: &Stored) -> bool {
-        let starts = self.start.is_none() && stored.key;
-        if starts {
-            self.start = Some(Start { place: stored.seq, timestamp: stored.timestamp });
+    /// Chooses among the layers that flow, one bit each. A layer that is not wanted any more stops at once only when nothing takes its
+    /// place: then it is returned.
+    pub(crate) fn choose(&mut self, flowing: u8, cause: LayerCause) -> Option<Switch> {
+        let changed = self.choice.choose(flowing, cause);
+        let stops = changed && self.choice.target().is_none() && self.choice.ceiling().is_none();
+        let from = stops.then(|| self.choice.arrive()).flatten()?;
+        self.catching_up = false;
+        Some(Switch { from: Some(from), to: None, cause })
+    }
+
+    /// The layer whose key frame it waits for, and how badly.
+    pub(crate) fn waits_for(&self) -> Option<(Layer, Urgency)> {
+        let target = self.choice.target().filter(|target| self.choice.current() != Some(*target))?;
+        // Down because the link is full, or since the layer above has stopped: that does not wait. Nor does a viewer's wish.
+        let up = self.choice.current().is_none_or(|current| current < target);
+        let urgent = self.choice.current().is_some() && (!up || self.choice.cause() == LayerCause::Wish);
+        Some((target, if urgent { Urgency::Now } else { Urgency::Soon }))
+    }
+
+    /// Whether packets of this layer are of any use here.
+    pub(crate) fn concerns(&self, layer: Layer) -> bool {
+        self.choice.target() == Some(layer) || self.course.knows(layer)
+    }
+
+    /// Whether this packet of a layer is the one to switch to it with.
+    pub(crate) fn switches_at(&self, layer: Layer, stored: &Stored) -> bool {
+        stored.marks.opens && !self.catching_up && self.waits_for().is_some_and(|(target, _)| target == layer)
+    }
+
+    /// Goes over to the target, beginning with this packet of it; `cached` if it is an old one, followed by others.
+    pub(crate) fn enter(&mut self, now: Instant, track: &Track, stored: &Stored, cached: bool) -> Option<Switch> {
+        let layer = self.choice.target()?;
+        let live = track.encoding(layer).and_then(Encoding::newest).filter(|_| cached).map(|(_, timestamp)| timestamp);
+        let timestamp = live.unwrap_or(stored.timestamp);
+        let shift = self.course.layer().map_or(0, |from| track.timestamp_shift(from, layer, now, timestamp));
+        self.course.enter(layer, stored, shift, live, self.choice.allowance().temporal);
+        self.catching_up = cached;
+        self.began.get_or_insert(now);
+        let from = self.choice.arrive();
+        Some(Switch { from, to: Some(layer), cause: self.choice.cause() })
+    }
+
+    /// The layer and the next place of a cached group that is on its way.
+    pub(crate) fn catching_up(&self) -> Option<(Layer, u64)> {
+        self.choice.current().filter(|_| self.catching_up).map(|layer| (layer, self.course.next_place()))
+    }
+
+    /// What comes now is sent as it comes.
+    pub(crate) fn caught_up(&mut self) {
+        self.catching_up = false;
+    }
+
+    /// The publisher's clock on the layer that goes out.
+    pub(crate) fn clock<'a>(&self, track: &'a Track) -> Option<&'a SenderClock> {
+        track.encoding(self.course.layer()?)?.clock()
+    }
+
+    /// Whether the first picture may still be on its way.
+    pub(crate) fn is_new(&self, now: Instant) -> bool {
+        self.began.is_none_or(|began| now.saturating_duration_since(began) < NEW)
+    }
+
+    /// Writes the packet for this subscriber into `out`. False if it is not for it, or not yet.
+    pub(crate) fn write(&mut self, layer: Layer, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
+        let behind = self.catching_up && stored.seq != self.course.next_place();
+        if behind || self.choice.current() != Some(layer) {
+            let slot = self.course.find(layer, stored);
+            return self.write_to(slot, stored, from, out);
         }
-        starts
+        self.write_cached(layer, stored, from, out)
     }
 
-    /// Writes the packet for this subscriber into `out`. False if it is from before the beginning.
-    pub(crate) fn write(&mut self, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
-        let Some(start) = self.start.filter(|start| start.covers(stored)) else { return false };
-        let seq = self.sequence(stored.seq, start);
-        self.highest_out = self.highest_out.max(seq);
+    /// Writes a packet of the group that it begins with. False if it is left out.
+    pub(crate) fn write_cached(&mut self, layer: Layer, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
+        let slot = self.course.slot(layer, stored, self.choice.allowance().temporal);
+        self.write_to(slot, stored, from, out)
+    }
+
+    fn write_to(&mut self, slot: Option<Slot>, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
+        let Some(slot) = slot else { return false };
         out.clear();
-        let octets = self.render(stored, seq, from, None, out);
+        let octets = self.render(stored, &slot, from, None, out);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(octets);
         true
     }
 
-    /// Which place a NACK means, if it is to be answered now: not twice within a round trip, not without end.
-    pub(crate) fn nacked(&mut self, now: Instant, sequence: u16) -> Option<u64> {
-        let start = self.start?;
-        let behind = (self.highest_out as u16).wrapping_sub(sequence);
-        let seq = self.highest_out.checked_sub(u64::from(behind)).filter(|_| behind < 0x8000)?;
-        let place = (seq + start.place).checked_sub(self.first_out)?;
-        self.resends.allow(now, seq, self.rtt).then_some(place)
+    /// Which packet a NACK means, if it is to be answered now: not twice within a round trip, not without end.
+    pub(crate) fn nacked(&mut self, now: Instant, sequence: u16) -> Option<(Layer, u64)> {
+        let place = self.course.place(sequence)?;
+        self.resends.allow(now, u64::from(sequence), self.rtt).then_some(place)
     }
 
     /// Writes the packet once more: as a retransmission with its own SSRC (RFC 4588 §4) where that was negotiated, else as it was.
-    pub(crate) fn write_again(&mut self, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
-        let Some(start) = self.start.filter(|start| start.covers(stored)) else { return false };
-        let seq = self.sequence(stored.seq, start);
+    pub(crate) fn write_again(&mut self, layer: Layer, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
+        let Some(slot) = self.course.find(layer, stored) else { return false };
         out.clear();
         let rtx = self.spec.rtx_ssrc.zip(self.spec.payload.rtx_pt);
         if rtx.is_some() {
             self.rtx_seq = self.rtx_seq.wrapping_add(1);
         }
-        self.render(stored, seq, from, rtx, out);
+        self.render(stored, &slot, from, rtx, out);
         true
     }
 
-    fn sequence(&self, place: u64, start: Start) -> u64 {
-        (place + self.first_out).saturating_sub(start.place)
-    }
-
     /// Returns the payload's length, padding left out.
-    fn render(&self, stored: &Stored, seq: u64, from: &Extensions, rtx: Option<(u32, u8)>, out: &mut Vec<u8>) -> u32 {
+    fn render(&self, stored: &Stored, slot: &Slot, from: &Extensions, rtx: Option<(u32, u8)>, out: &mut Vec<u8>) -> u32 {
         let Ok(packet) = Packet::parse(&stored.packet) else { return 0 };
-        let mut extensions = [(0u8, [].as_slice()); 4];
+        let mut extensions = [(0u8, [].as_slice()); 5];
         let to = &self.spec.extensions;
         // First: whoever sends the packet finds the place for its transport-wide number there.
         if let Some(id) = to.transport_cc {
@@ -172,19 +245,36 @@ impl Downlink {
                 extensions[slot] = (id, data);
             }
         }
+        let mut copy;
+        if let Some((id, data)) = self.dependencies(&packet, slot, from) {
+            extensions[4] = (id, data);
+            if let Some((number, _)) = slot.numbers {
+                copy = [0; DEPENDENCIES_MAX];
+                copy[..data.len()].copy_from_slice(data);
+                av1::renumber(&mut copy[..data.len()], number);
+                extensions[4] = (id, &copy[..data.len()]);
+            }
+        }
         let header = Header {
             marker: packet.marker(),
             payload_type: rtx.map_or(self.spec.payload.pt, |(_, pt)| pt),
-            sequence: if rtx.is_some() { self.rtx_seq } else { seq as u16 },
-            timestamp: stored.timestamp.wrapping_add(self.timestamp_offset),
+            sequence: if rtx.is_some() { self.rtx_seq } else { slot.out as u16 },
+            timestamp: slot.timestamp,
             ssrc: rtx.map_or(self.spec.ssrc, |(ssrc, _)| ssrc),
             extensions: &extensions,
         };
         header.write(out);
         if rtx.is_some() {
-            out.extend_from_slice(&(seq as u16).to_be_bytes());
+            out.extend_from_slice(&(slot.out as u16).to_be_bytes());
         }
+        if slot.filler {
+            return 0;
+        }
+        let at = out.len();
         out.extend_from_slice(packet.payload());
+        if let Some((number, tl0)) = slot.numbers {
+            picture::renumber(self.spec.payload.codec, &mut out[at..], number, tl0);
+        }
         packet.payload().len() as u32
     }
 
@@ -198,13 +288,25 @@ impl Downlink {
         self.spec.rtx_ssrc.zip(self.spec.payload.rtx_pt).is_none()
     }
 
+    /// The dependency descriptor of AV1 on its way. Other codecs say in their payload what a receiver needs.
+    fn dependencies<'a>(&self, packet: &Packet<'a>, slot: &Slot, from: &Extensions) -> Option<(u8, &'a [u8])> {
+        let id = self.spec.extensions.dependency_descriptor.filter(|_| self.spec.payload.codec == Codec::Av1)?;
+        let data = packet.extension(from.dependency_descriptor?)?;
+        (!slot.filler && data.len() <= DEPENDENCIES_MAX).then_some((id, data))
+    }
+
+    /// The timestamp of a layer's report on this subscriber's line.
+    pub(crate) fn timestamp_of(&self, clock: &SenderClock) -> Option<u32> {
+        Some(clock.rtp.wrapping_add(self.course.timestamp_offset()?))
+    }
+
     /// A sender report for now: the publisher's clock, run on since its latest report, on this subscriber's timestamps. So the
     /// tracks of one publisher stay in sync, whenever their reports came.
     pub(crate) fn sender_report(&mut self, now: Instant, clock: &SenderClock, rate: u32) -> Option<SenderInfo> {
-        self.start?;
+        let offset = self.course.timestamp_offset()?;
         let elapsed = now.saturating_duration_since(clock.arrival);
         let ntp = NtpTime(clock.ntp.0.wrapping_add(((elapsed.as_nanos() << 32) / 1_000_000_000) as u64));
-        let rtp = clock.rtp.wrapping_add(ticks(elapsed, rate)).wrapping_add(self.timestamp_offset);
+        let rtp = clock.rtp.wrapping_add(ticks(elapsed, rate)).wrapping_add(offset);
         if self.reported.len() == REPORTS_MAX {
             self.reported.pop_front();
         }

@@ -27,7 +27,7 @@ impl Downlink {
             marker: false,
             payload_type: self.spec.payload.rtx_pt.unwrap_or(self.spec.payload.pt),
             sequence: self.rtx_seq,
-            timestamp: self.timestamp_offset,
+            timestamp: self.course.timestamp_offset().unwrap_or(0),
             ssrc: self.spec.rtx_ssrc.unwrap_or(self.spec.ssrc),
             extensions: &extensions,
         };

@@ -1,11 +1,11 @@
-//! Which track an SSRC belongs to: found by mid, by the answer's SSRCs or by payload type, then remembered.
+//! Which track and layer an SSRC belongs to: found by mid and rid, by the answer's SSRCs or by payload type, then remembered.
 
 use std::collections::{HashMap, VecDeque};
 
 use minamo_media::TrackId;
 use minamo_media::rtp::Packet;
 
-use crate::model::Uplink;
+use crate::model::{LAYERS_MAX, Layer, Uplink};
 
 /// SSRCs that were a track's once; a new one took their place, and they do not come back.
 const RETIRED_MAX: usize = 16;
@@ -25,54 +25,69 @@ pub(crate) enum Stranger {
     PayloadType,
 }
 
+/// Where a packet belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub track: TrackId,
+    /// 0 without simulcast.
+    pub layer: Layer,
+    pub flow: Flow,
+}
+
 #[derive(Debug)]
 struct Claim {
     spec: Uplink,
-    media: Option<u32>,
-    rtx: Option<u32>,
+    /// By layer.
+    media: [Option<u32>; LAYERS_MAX],
+    rtx: [Option<u32>; LAYERS_MAX],
 }
 
-/// The SSRCs of one peer: at most two for each of its uplinks, and some that are over.
+/// The SSRCs of one peer: at most two for each layer of its uplinks, and some that are over.
 #[derive(Debug, Default)]
 pub(crate) struct Latch {
     claims: Vec<Claim>,
-    bound: HashMap<u32, (TrackId, Flow)>,
+    bound: HashMap<u32, Owner>,
     retired: VecDeque<u32>,
 }
 
 impl Latch {
     pub(crate) fn add(&mut self, spec: Uplink) {
-        self.claims.push(Claim { spec, media: None, rtx: None });
+        self.claims.push(Claim { spec, media: [None; LAYERS_MAX], rtx: [None; LAYERS_MAX] });
     }
 
     pub(crate) fn remove(&mut self, track: TrackId) {
         self.claims.retain(|claim| claim.spec.track != track);
-        self.bound.retain(|_, (bound, _)| *bound != track);
+        self.bound.retain(|_, owner| owner.track != track);
     }
 
-    /// The track whose media has this SSRC, as latched or as the answer said.
-    pub(crate) fn media_track(&self, ssrc: u32) -> Option<TrackId> {
+    /// The track and layer whose media has this SSRC, as latched or as the answer said.
+    pub(crate) fn media(&self, ssrc: u32) -> Option<(TrackId, Layer)> {
         match self.bound.get(&ssrc) {
-            Some((track, Flow::Media)) => Some(*track),
-            Some((_, Flow::Rtx)) => None,
-            None => self.claims.iter().find(|claim| claim.spec.ssrc == Some(ssrc)).map(|claim| claim.spec.track),
+            Some(owner) => (owner.flow == Flow::Media).then_some((owner.track, owner.layer)),
+            None => self.claims.iter().find(|claim| claim.spec.ssrc == Some(ssrc)).map(|claim| (claim.spec.track, Layer(0))),
         }
     }
 
     /// Whose packet this is.
-    pub(crate) fn resolve(&mut self, packet: &Packet<'_>) -> Result<(TrackId, Flow), Stranger> {
+    pub(crate) fn resolve(&mut self, packet: &Packet<'_>) -> Result<Owner, Stranger> {
         let (ssrc, pt) = (packet.ssrc(), packet.payload_type());
-        if let Some((track, flow)) = self.bound.get(&ssrc).copied() {
-            let claim = self.claims.iter().find(|claim| claim.spec.track == track).ok_or(Stranger::Ssrc)?;
-            return if claim.flow_of(pt) == Some(flow) { Ok((track, flow)) } else { Err(Stranger::PayloadType) };
+        if let Some(owner) = self.bound.get(&ssrc).copied() {
+            let claim = self.claims.iter().find(|claim| claim.spec.track == owner.track).ok_or(Stranger::Ssrc)?;
+            return if claim.flow_of(pt) == Some(owner.flow) { Ok(owner) } else { Err(Stranger::PayloadType) };
         }
         if self.retired.contains(&ssrc) {
             return Err(Stranger::Ssrc);
         }
-        let at =
-            self.by_mid(packet).or_else(|| self.by_answer(ssrc)).or_else(|| self.by_payload_type(pt)).ok_or(Stranger::Ssrc)?;
-        let flow = self.claims[at].flow_of(pt).ok_or(Stranger::PayloadType)?;
-        Ok((self.bind(at, ssrc, flow), flow))
+        let at = self
+            .by_mid(packet)
+            .or_else(|| self.by_rid(packet))
+            .or_else(|| self.by_answer(ssrc))
+            .or_else(|| self.by_payload_type(pt))
+            .ok_or(Stranger::Ssrc)?;
+        let claim = &self.claims[at];
+        let flow = claim.flow_of(pt).ok_or(Stranger::PayloadType)?;
+        let layer = claim.layer_of(packet, flow).ok_or(Stranger::Ssrc)?;
+        Ok(self.bind(at, ssrc, layer, flow))
     }
 
     fn by_mid(&self, packet: &Packet<'_>) -> Option<usize> {
@@ -82,6 +97,15 @@ impl Latch {
         })
     }
 
+    /// A packet without a mid that names a layer: only where one track alone has such a layer.
+    fn by_rid(&self, packet: &Packet<'_>) -> Option<usize> {
+        let layer = |claim: &Claim| claim.layer_of(packet, claim.flow_of(packet.payload_type())?);
+        let mut named =
+            self.claims.iter().enumerate().filter(|(_, claim)| claim.is_simulcast() && layer(claim).is_some()).map(|(at, _)| at);
+        let only = named.next()?;
+        named.next().is_none().then_some(only)
+    }
+
     fn by_answer(&self, ssrc: u32) -> Option<usize> {
         self.claims.iter().position(|claim| claim.spec.ssrc == Some(ssrc) || claim.spec.rtx_ssrc == Some(ssrc))
     }
@@ -89,27 +113,28 @@ impl Latch {
     /// Only where it is unambiguous, and only for a track that has no SSRC yet.
     fn by_payload_type(&self, pt: u8) -> Option<usize> {
         let open = |claim: &Claim| match claim.flow_of(pt) {
-            Some(Flow::Media) => claim.media.is_none(),
-            Some(Flow::Rtx) => claim.rtx.is_none(),
+            Some(Flow::Media) => claim.media[0].is_none(),
+            Some(Flow::Rtx) => claim.rtx[0].is_none(),
             None => false,
         };
-        let mut open = self.claims.iter().enumerate().filter(|(_, claim)| open(claim)).map(|(at, _)| at);
+        let mut open = self.claims.iter().enumerate().filter(|(_, claim)| !claim.is_simulcast() && open(claim)).map(|(at, _)| at);
         let only = open.next()?;
         open.next().is_none().then_some(only)
     }
 
-    fn bind(&mut self, at: usize, ssrc: u32, flow: Flow) -> TrackId {
+    fn bind(&mut self, at: usize, ssrc: u32, layer: Layer, flow: Flow) -> Owner {
         let claim = &mut self.claims[at];
-        let slot = if flow == Flow::Media { &mut claim.media } else { &mut claim.rtx };
-        if let Some(before) = slot.replace(ssrc) {
+        let slots = if flow == Flow::Media { &mut claim.media } else { &mut claim.rtx };
+        if let Some(before) = slots[usize::from(layer.0)].replace(ssrc) {
             self.bound.remove(&before);
             if self.retired.len() == RETIRED_MAX {
                 self.retired.pop_front();
             }
             self.retired.push_back(before);
         }
-        self.bound.insert(ssrc, (claim.spec.track, flow));
-        claim.spec.track
+        let owner = Owner { track: claim.spec.track, layer, flow };
+        self.bound.insert(ssrc, owner);
+        owner
     }
 }
 
@@ -122,6 +147,21 @@ impl Claim {
         } else {
             None
         }
+    }
+
+    fn is_simulcast(&self) -> bool {
+        self.spec.rids.len() > 1
+    }
+
+    /// The layer that the packet names: by its rid, or by its repaired-rid where it is a retransmission (RFC 8852 §3).
+    fn layer_of(&self, packet: &Packet<'_>, flow: Flow) -> Option<Layer> {
+        if !self.is_simulcast() {
+            return Some(Layer(0));
+        }
+        let id = if flow == Flow::Media { self.spec.extensions.rid } else { self.spec.extensions.repaired_rid };
+        let rid = packet.extension(id?)?;
+        let at = self.spec.rids.iter().take(LAYERS_MAX).position(|known| known.as_bytes() == rid)?;
+        Some(Layer(at as u8))
     }
 }
 
@@ -150,7 +190,7 @@ mod tests {
         let extensions: Vec<_> = mid.iter().map(|mid| (4, mid.as_bytes())).collect();
         let mut bytes = Vec::new();
         Header { payload_type, ssrc, extensions: &extensions, ..Header::default() }.write(&mut bytes);
-        latch.resolve(&Packet::parse(&bytes).unwrap()).map(|(track, flow)| (track.0, flow))
+        latch.resolve(&Packet::parse(&bytes).unwrap()).map(|owner| (owner.track.0, owner.flow))
     }
 
     #[test]
@@ -169,7 +209,7 @@ mod tests {
         let mut latch = Latch::default();
         latch.add(uplink(1, "a", 102, Some(10)));
         latch.add(uplink(2, "b", 96, None));
-        assert_eq!(latch.media_track(10), Some(TrackId(1)));
+        assert_eq!(latch.media(10), Some((TrackId(1), Layer(0))));
         assert_eq!(resolve(&mut latch, 10, 102, None), Ok((1, Flow::Media)));
         assert_eq!(resolve(&mut latch, 77, 96, None), Ok((2, Flow::Media)));
         assert_eq!(resolve(&mut latch, 78, 97, None), Ok((2, Flow::Rtx)));
@@ -196,5 +236,39 @@ mod tests {
         assert_eq!(resolve(&mut latch, 5, 102, Some("a")), Err(Stranger::Ssrc));
         latch.remove(TrackId(1));
         assert_eq!(resolve(&mut latch, 6, 102, Some("a")), Err(Stranger::Ssrc));
+    }
+
+    fn simulcast(track: u64, mid: &str) -> Uplink {
+        let extensions = Extensions { mid: Some(4), rid: Some(5), repaired_rid: Some(6), ..Extensions::default() };
+        Uplink { extensions, rids: vec!["r0".into(), "r1".into(), "r2".into()], ..uplink(track, mid, 96, None) }
+    }
+
+    /// The layer and flow of a packet with these extensions.
+    fn layer(latch: &mut Latch, ssrc: u32, payload_type: u8, extensions: &[(u8, &[u8])]) -> Result<(u64, u8, Flow), Stranger> {
+        let mut bytes = Vec::new();
+        Header { payload_type, ssrc, extensions, ..Header::default() }.write(&mut bytes);
+        latch.resolve(&Packet::parse(&bytes).unwrap()).map(|owner| (owner.track.0, owner.layer.0, owner.flow))
+    }
+
+    #[test]
+    fn layers_are_found_by_rid_and_their_retransmissions_by_repaired_rid_even_before_them() {
+        let mut latch = Latch::default();
+        latch.add(simulcast(1, "a"));
+        latch.add(simulcast(2, "b"));
+        let (a, r1, repaired): ((u8, &[u8]), _, _) = ((4, b"a"), (5, b"r1".as_slice()), (6, b"r1".as_slice()));
+        assert_eq!(layer(&mut latch, 21, 97, &[a, repaired]), Ok((1, 1, Flow::Rtx)));
+        assert_eq!(layer(&mut latch, 20, 96, &[a]), Err(Stranger::Ssrc), "which layer?");
+        assert_eq!(layer(&mut latch, 20, 96, &[r1]), Err(Stranger::Ssrc), "which track?");
+        assert_eq!(layer(&mut latch, 20, 96, &[a, r1]), Ok((1, 1, Flow::Media)));
+        assert_eq!(layer(&mut latch, 20, 96, &[]), Ok((1, 1, Flow::Media)), "remembered");
+        assert_eq!(layer(&mut latch, 21, 97, &[]), Ok((1, 1, Flow::Rtx)));
+        assert_eq!(layer(&mut latch, 22, 96, &[a, (5, b"r9")]), Err(Stranger::Ssrc));
+        assert_eq!(layer(&mut latch, 30, 96, &[(4, b"b"), (5, b"r2")]), Ok((2, 2, Flow::Media)));
+        assert_eq!(latch.media(30), Some((TrackId(2), Layer(2))));
+        // Another SSRC of the same layer takes over; the one before does not come back.
+        assert_eq!(layer(&mut latch, 40, 96, &[a, r1]), Ok((1, 1, Flow::Media)));
+        assert_eq!(layer(&mut latch, 20, 96, &[a, r1]), Err(Stranger::Ssrc));
+        latch.remove(TrackId(1));
+        assert_eq!(layer(&mut latch, 50, 96, &[(5, b"r0")]), Ok((2, 0, Flow::Media)), "only one has it now");
     }
 }

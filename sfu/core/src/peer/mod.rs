@@ -3,6 +3,7 @@
 mod fault;
 mod feedback;
 mod latch;
+mod loudness;
 mod rtx;
 
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use minamo_media::{ChannelId, ConnectionId, TrackId};
 
 pub(crate) use self::fault::Faults;
 pub(crate) use self::feedback::Arrivals;
-pub(crate) use self::latch::{Flow, Latch, Stranger};
+pub(crate) use self::latch::{Flow, Latch, Owner, Stranger};
+pub(crate) use self::loudness::Loudness;
 pub(crate) use self::rtx::unwrap as unwrap_rtx;
 use crate::bandwidth::Way;
 use crate::downlink::Downlink;
@@ -50,6 +52,8 @@ pub(crate) struct Peer<T> {
     /// How unstable the way to it is, as last said.
     pub network: u8,
     pub reports_due: Option<Instant>,
+    /// When the next packets of a cached group of pictures go out.
+    pub catch_up_due: Option<Instant>,
     /// Under which deadline the shard knows it.
     pub armed: Option<Instant>,
     /// Whether it waits in the shard's list of those with something to send.
@@ -77,6 +81,7 @@ impl<T: PeerTransport> Peer<T> {
             way: None,
             network: 0,
             reports_due: None,
+            catch_up_due: None,
             armed: None,
             queued: false,
             faults: Faults::default(),

@@ -7,7 +7,7 @@ use minamo_media::{TrackId, TrackInfo};
 use super::{PeerTransport, Shard, ShardEvent, TapInput};
 use crate::bandwidth::Way;
 use crate::downlink::Downlink;
-use crate::model::{self, CloseReason, Command, IceCredentials, PeerEvent, PeerId};
+use crate::model::{self, CloseReason, Command, IceCredentials, LayerCause, PeerEvent, PeerId};
 use crate::peer::{DOWNLINKS_MAX, Peer, UPLINKS_MAX};
 use crate::track::Track;
 
@@ -37,7 +37,8 @@ impl<T: PeerTransport> Shard<T> {
             Command::AddDownlink(peer, downlink) => self.add_downlink(now, peer, downlink),
             Command::RemoveDownlink(peer, track) => self.remove_downlink(peer, track),
             Command::RemovePeer { peer, clean } => self.remove_peer(now, peer, clean),
-            Command::RequestKeyFrame(track) => self.wish_key_frame(now, track),
+            Command::RequestKeyFrame(track) => self.wish_key_frames(now, track),
+            Command::SetLayer(peer, track, wish) => self.set_layer(now, peer, track, wish),
             Command::RequestBitrate(track, bits_per_second) => self.wish_bitrate(now, track, bits_per_second),
             Command::RestartIce { peer, ice } => self.restart_ice(peer, ice),
             #[cfg(feature = "faults")]
@@ -49,7 +50,7 @@ impl<T: PeerTransport> Shard<T> {
             Command::OpenChannel(peer, spec) => self.open_channel(now, peer, spec),
             Command::SendData(peer, message) => self.send_data(now, peer, &message),
             Command::CloseChannels(peer) => self.close_channels(now, peer),
-            Command::SetLayer(..) | Command::Report(_) => self.stats.dropped_commands += 1,
+            Command::Report(_) => self.stats.dropped_commands += 1,
         }
     }
 
@@ -97,12 +98,10 @@ impl<T: PeerTransport> Shard<T> {
             let info = TrackInfo { track: uplink.track, publisher: publisher.clone(), codec: uplink.payload.codec };
             self.outbox.push(ShardEvent::Tap(TapInput::TrackAdded { channel, publisher, info }));
         }
-        let mut track = Track::new(id, uplink);
-        if self.subscribers.contains_key(&track.spec.track) {
-            track.wish_key_frame();
-        }
-        self.tracks.insert(track.spec.track, track);
+        let track = uplink.track;
+        self.tracks.insert(track, Track::new(id, uplink));
         self.stats.uplinks += 1;
+        self.reflow(now, track);
         self.rearm(now, id);
     }
 
@@ -135,9 +134,7 @@ impl<T: PeerTransport> Shard<T> {
         peer.downlinks.push(Downlink::new(downlink));
         self.subscribers.entry(track).or_default().push(id);
         self.stats.downlinks += 1;
-        if peer.connected {
-            self.wish_key_frame(now, track);
-        }
+        self.choose_layer(now, id, track, LayerCause::Wish);
     }
 
     fn remove_downlink(&mut self, id: PeerId, track: TrackId) {

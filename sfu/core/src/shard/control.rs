@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use minamo_media::TrackId;
 
-use super::{OUR_SSRC, PeerTransport, Shard, ShardEvent, TapInput};
-use crate::model::PeerId;
+use super::{OUR_SSRC, PeerTransport, Shard, ShardEvent, Stats, TapInput};
+use crate::model::{Layer, PeerId};
 use crate::rtcp::{self, Nacks, Packet, ReportBlocks, SenderInfo};
+use crate::track::{Encoding, Track, Urgency};
 
 /// A publisher keeps the last REMB for ever, so lifting a limit is saying a high one.
 const NO_LIMIT: u64 = 1_000_000_000;
@@ -37,15 +38,20 @@ impl<T: PeerTransport> Shard<T> {
     }
 
     fn sender_report(&mut self, now: Instant, id: PeerId, info: &SenderInfo) {
-        let Some(track) = self.peers.get(&id).and_then(|peer| peer.latch.media_track(info.ssrc)) else { return };
+        let Some((track, layer)) = self.peers.get(&id).and_then(|peer| peer.latch.media(info.ssrc)) else { return };
         let Some(entry) = self.tracks.get_mut(&track) else { return };
-        let first = entry.sender_report(now, info);
-        if entry.spec.tap.is_some() {
-            let report = TapInput::Report { track, rtp32: info.rtp, ntp: info.ntp, arrival: now };
-            self.outbox.push(ShardEvent::Tap(report));
+        let first = entry.encoding_mut(layer).is_some_and(|encoding| encoding.sender_report(now, info));
+        match &entry.feed {
+            Some(feed) if feed.layer() == Some(layer) => self.outbox.push_tap_report(now, track, feed, entry),
+            Some(_) => {}
+            None if entry.spec.tap.is_some() => {
+                let report = TapInput::Report { track, rtp32: info.rtp, ntp: info.ntp, arrival: now };
+                self.outbox.push(ShardEvent::Tap(report));
+            }
+            None => {}
         }
         if first {
-            self.announce_clock(now, track);
+            self.announce_clock(now, track, layer);
         }
     }
 
@@ -64,7 +70,7 @@ impl<T: PeerTransport> Shard<T> {
         let Some(downlink) = peer.downlink_of(media) else { return };
         let track = downlink.spec.track;
         // The budget of the downlink bounds this list, whatever the NACK says.
-        let places: Vec<u64> = missing.filter_map(|sequence| downlink.nacked(now, sequence)).collect();
+        let places: Vec<(Layer, u64)> = missing.filter_map(|sequence| downlink.nacked(now, sequence)).collect();
         for place in places {
             let served = self.send_again(now, id, track, place);
             self.stats.retransmissions_served += u64::from(served);
@@ -76,18 +82,28 @@ impl<T: PeerTransport> Shard<T> {
         }
     }
 
+    /// A subscriber has lost its picture. While its first one is on the way it has nothing to lose yet.
     fn key_frame_requested(&mut self, now: Instant, id: PeerId, media: u32) {
-        let track = self.peers.get_mut(&id).and_then(|peer| peer.downlink_of(media)).map(|downlink| downlink.spec.track);
-        if let Some(track) = track {
-            self.wish_key_frame(now, track);
+        let Some(downlink) = self.peers.get_mut(&id).and_then(|peer| peer.downlink_of(media)) else { return };
+        let urgency = if downlink.is_new(now) { Urgency::Soon } else { Urgency::Now };
+        let (track, layer) = (downlink.spec.track, downlink.target().or(downlink.layer()));
+        self.wish_key_frame(now, track, layer.unwrap_or(Layer(0)), urgency);
+    }
+
+    /// Signaling or the tap wants a key frame: of the layer that the tap is given, else of all that come.
+    pub(super) fn wish_key_frames(&mut self, now: Instant, track: TrackId) {
+        let Some(entry) = self.tracks.get(&track) else { return };
+        let layers = entry.feed.as_ref().and_then(|feed| feed.target()).map_or(entry.flowing(), |layer| 1 << layer.0);
+        for layer in (0..8).filter(|layer| layers >> layer & 1 == 1) {
+            self.wish_key_frame(now, track, Layer(layer), Urgency::Now);
         }
     }
 
     /// Somebody needs a key frame: asks at once if that is allowed now, else when it is.
-    pub(super) fn wish_key_frame(&mut self, now: Instant, track: TrackId) {
+    pub(super) fn wish_key_frame(&mut self, now: Instant, track: TrackId, layer: Layer, urgency: Urgency) {
         let Some(entry) = self.tracks.get_mut(&track) else { return };
         self.stats.key_frames_wished += 1;
-        entry.wish_key_frame();
+        entry.wish_key_frame(layer, urgency);
         let owner = entry.owner;
         self.on_behalf(owner, |shard| {
             shard.serve_wishes(now, owner);
@@ -100,28 +116,12 @@ impl<T: PeerTransport> Shard<T> {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.connected) else { return };
         let mut missing = Vec::new();
         for track in &peer.uplinks {
-            let Some(entry) = self.tracks.get_mut(track) else { continue };
-            let Some(ssrc) = entry.ssrc() else { continue };
-            self.scratch.clear();
-            if entry.missing.due().is_some_and(|due| due <= now) {
-                missing.clear();
-                entry.missing.ask(now, &mut missing);
-                if !missing.is_empty() {
-                    rtcp::nack(&mut self.scratch, OUR_SSRC, ssrc, &missing);
-                    self.stats.nacks_out += 1;
-                    self.stats.retransmissions_asked += missing.len() as u64;
+            for encoding in self.tracks.get_mut(track).into_iter().flat_map(Track::encodings_mut) {
+                self.scratch.clear();
+                ask(now, encoding, &mut missing, &mut self.stats, &mut self.scratch);
+                if !self.scratch.is_empty() {
+                    peer.transport.send_rtcp(&self.scratch);
                 }
-            }
-            self.stats.packets_lost += entry.missing.take_lost();
-            if entry.missing.take_doubted() {
-                entry.wish_key_frame();
-            }
-            if entry.key_frames.ask(now) {
-                rtcp::pli(&mut self.scratch, OUR_SSRC, ssrc);
-                self.stats.key_frames_asked += 1;
-            }
-            if !self.scratch.is_empty() {
-                peer.transport.send_rtcp(&self.scratch);
             }
         }
         self.outbox.list(peer);
@@ -134,5 +134,27 @@ impl<T: PeerTransport> Shard<T> {
         let owner = entry.owner;
         self.serve_bitrate(owner);
         self.rearm(now, owner);
+    }
+}
+
+/// What a layer wants of its publisher now: key frames and missing packets.
+fn ask(now: Instant, encoding: &mut Encoding, missing: &mut Vec<u16>, stats: &mut Stats, out: &mut Vec<u8>) {
+    let Some(ssrc) = encoding.ssrc() else { return };
+    if encoding.missing.due().is_some_and(|due| due <= now) {
+        missing.clear();
+        encoding.missing.ask(now, missing);
+        if !missing.is_empty() {
+            rtcp::nack(out, OUR_SSRC, ssrc, missing);
+            stats.nacks_out += 1;
+            stats.retransmissions_asked += missing.len() as u64;
+        }
+    }
+    stats.packets_lost += encoding.missing.take_lost();
+    if encoding.missing.take_doubted() {
+        encoding.wish_key_frame(Urgency::Now);
+    }
+    if encoding.ask_key_frame(now) {
+        rtcp::pli(out, OUR_SSRC, ssrc);
+        stats.key_frames_asked += 1;
     }
 }

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use minamo_media::TrackId;
 
-use super::{PeerTransport, Shard};
-use crate::bandwidth::Way;
-use crate::downlink::Downlink;
-use crate::model::PeerId;
+use super::{PeerTransport, Shard, layers};
+use crate::downlink::{Downlink, Switch};
+use crate::model::{Layer, PeerId};
 use crate::peer::Peer;
-use crate::track::{Stored, Track};
+use crate::track::{Track, Urgency};
 
 /// Packets that wait for [`Shard::poll_transmit`]. At the bound all of them go into the subscribers' queues at once.
 const WAITING_MAX: usize = 1024;
@@ -24,15 +23,21 @@ const GATHER: Duration = Duration::from_millis(1);
 /// So many packets are worth a send by themselves.
 const GATHER_MAX: usize = 32;
 
-/// New packets of one track.
+/// Between two handfuls of a cached group of pictures, and what each holds: about 8 Mbit/s, beside the layer's own rate twice over.
+const CATCH_UP_EVERY: Duration = Duration::from_millis(5);
+const CATCH_UP_BYTES: u64 = 5000;
+
+/// New packets of one layer of a track.
 #[derive(Debug)]
 struct Burst {
     track: TrackId,
+    layer: Layer,
     /// When each arrived, and its place.
     packets: Vec<(Instant, u64)>,
     /// Subscribers that were served.
     served: usize,
-    someone_waits: bool,
+    /// Somebody waits for a key frame of this layer.
+    waits: Option<Urgency>,
     /// Subscribers that were given up over it.
     panics: usize,
 }
@@ -60,17 +65,26 @@ impl Fanout {
         self.ready |= self.due.is_some_and(|due| due <= now);
     }
 
-    fn add(&mut self, now: Instant, track: TrackId, place: u64, more: bool) {
+    fn add(&mut self, now: Instant, track: TrackId, layer: Layer, place: u64, more: bool) {
         self.waiting += 1;
         self.due.get_or_insert(now + GATHER);
         self.ready |= !more || self.waiting >= GATHER_MAX;
         // One that is on its way out already is full.
-        if let Some(burst) = self.bursts.iter_mut().rfind(|burst| burst.track == track && burst.served == 0) {
+        if let Some(burst) =
+            self.bursts.iter_mut().rfind(|burst| (burst.track, burst.layer) == (track, layer) && burst.served == 0)
+        {
             return burst.packets.push((now, place));
         }
         let mut packets = self.spare.pop().unwrap_or_default();
         packets.push((now, place));
-        self.bursts.push_back(Burst { track, packets, served: 0, someone_waits: false, panics: 0 });
+        self.bursts.push_back(Burst { track, layer, packets, served: 0, waits: None, panics: 0 });
+    }
+
+    /// The lowest place of a layer, from a certain one on, that has not gone to everybody: in the bursts behind the first `skip`.
+    fn lowest(&self, track: TrackId, (layer, from): (Layer, u64), skip: usize) -> u64 {
+        let bursts = self.bursts.iter().skip(skip).filter(|burst| (burst.track, burst.layer) == (track, layer));
+        let places = bursts.flat_map(|burst| burst.packets.iter().map(|(_, place)| *place));
+        places.filter(|place| *place >= from).min().unwrap_or(u64::MAX)
     }
 
     fn finish(&mut self) -> Option<Burst> {
@@ -92,13 +106,13 @@ impl Fanout {
 }
 
 impl<T: PeerTransport> Shard<T> {
-    /// Sends the packet at a place to everybody who is sent the track: now, or when the `more` that will come right behind it is
+    /// Sends the packet at a place of a layer to everybody who is sent it: now, or when the `more` that will come right behind it is
     /// there.
-    pub(super) fn forward(&mut self, now: Instant, track: TrackId, place: u64, more: bool) {
+    pub(super) fn forward(&mut self, now: Instant, track: TrackId, layer: Layer, place: u64, more: bool) {
         if !self.subscribers.contains_key(&track) {
             return;
         }
-        self.fanout.add(now, track, place, more);
+        self.fanout.add(now, track, layer, place, more);
         if self.fanout.waiting >= WAITING_MAX {
             while self.fan_out() {}
         }
@@ -124,15 +138,39 @@ impl<T: PeerTransport> Shard<T> {
 
     /// Sends the first burst's packets to this subscriber.
     fn serve_front(&mut self, id: PeerId) {
-        let Some(burst) = self.fanout.bursts.front_mut() else { return };
-        let Some(track) = self.tracks.get(&burst.track) else { return };
-        if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.connected) {
-            #[cfg(feature = "faults")]
-            peer.faults.trip(crate::model::Fault::Downlink);
-            self.stats.rtp_out += serve(peer, track, &burst.packets, &mut self.scratch);
-            burst.someone_waits |= peer.downlink(burst.track).is_some_and(|downlink| !downlink.is_started());
-            self.outbox.list(peer);
+        let Some(Burst { track, layer, .. }) = self.fanout.bursts.front() else { return };
+        let (track, layer) = (*track, *layer);
+        let Some(entry) = self.tracks.get(&track) else { return };
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.connected) else { return };
+        #[cfg(feature = "faults")]
+        peer.faults.trip(crate::model::Fault::Downlink);
+        let Some(downlink) = peer.downlinks.iter_mut().find(|downlink| downlink.spec.track == track) else { return };
+        if !downlink.concerns(layer) {
+            return;
         }
+        let waits = downlink.waits_for().is_some();
+        let later = if waits { self.fanout.lowest(track, (layer, 0), 1) } else { u64::MAX };
+        let repeats = downlink.repeats();
+        let (transport, way, scratch) = (&mut peer.transport, &mut peer.way, &mut self.scratch);
+        let Some(burst) = self.fanout.bursts.front_mut() else { return };
+        let Some((now, _)) = burst.packets.last().copied() else { return };
+        let mut send = |packet: &mut Vec<u8>| {
+            if let Some(way) = way {
+                way.stamp(now, packet, repeats);
+            }
+            transport.send_rtp(packet);
+        };
+        let passed = pass(downlink, entry, layer, &burst.packets, later, scratch, &mut send);
+        self.stats.rtp_out += passed.sent;
+        if waits {
+            let still = downlink.waits_for().filter(|(target, _)| *target == layer).map(|(_, urgency)| urgency);
+            burst.waits = burst.waits.max(still);
+        }
+        if let Some((now, switch)) = passed.switch {
+            super::reports::send_sender_report(now, transport, downlink, entry, scratch);
+            layers::report(&mut self.outbox, &mut self.stats, id, entry, Some(switch));
+        }
+        self.outbox.list(peer);
     }
 
     /// A subscriber was given up over a burst. One alone had something wrong with it; with the second it is the packets, and their
@@ -149,24 +187,49 @@ impl<T: PeerTransport> Shard<T> {
 
     fn end_burst(&mut self) {
         let Some(burst) = self.fanout.finish() else { return };
-        if let (true, Some(track), Some((now, _))) =
-            (burst.someone_waits, self.tracks.get_mut(&burst.track), burst.packets.last())
+        if let (Some(urgency), Some(track), Some((now, _))) =
+            (burst.waits, self.tracks.get_mut(&burst.track), burst.packets.last())
         {
             // Also after a wish was given up.
-            track.wish_key_frame();
+            track.wish_key_frame(burst.layer, urgency);
             let owner = track.owner;
             self.rearm(*now, owner);
         }
         self.fanout.recycle(burst);
     }
 
+    /// The next handful of a cached group of pictures, if it is due.
+    pub(super) fn serve_catch_up(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.catch_up_due.is_some_and(|due| due <= now)) else { return };
+        peer.catch_up_due = None;
+        let Peer { downlinks, way, transport, catch_up_due, .. } = peer;
+        for downlink in downlinks {
+            let Some(next) = downlink.catching_up() else { continue };
+            let Some(track) = self.tracks.get(&downlink.spec.track) else { continue };
+            // What is on its way to everybody will come here too.
+            let until = self.fanout.lowest(downlink.spec.track, next, 0);
+            let repeats = downlink.repeats();
+            let mut send = |packet: &mut Vec<u8>| {
+                if let Some(way) = way {
+                    way.stamp(now, packet, repeats);
+                }
+                transport.send_rtp(packet);
+            };
+            self.stats.rtp_out += catch_up(now, downlink, track, until, &mut self.scratch, &mut send);
+            if downlink.catching_up().is_some() {
+                *catch_up_due = Some(now + CATCH_UP_EVERY);
+            }
+        }
+    }
+
     /// A packet of the ring once more, for a NACK.
-    pub(super) fn send_again(&mut self, now: Instant, id: PeerId, track: TrackId, place: u64) -> bool {
+    pub(super) fn send_again(&mut self, now: Instant, id: PeerId, track: TrackId, (layer, place): (Layer, u64)) -> bool {
         let Some(entry) = self.tracks.get(&track) else { return false };
-        let (Some(stored), Some(peer)) = (entry.at(place), self.peers.get_mut(&id)) else { return false };
+        let stored = entry.encoding(layer).and_then(|encoding| encoding.at(place));
+        let (Some(stored), Some(peer)) = (stored, self.peers.get_mut(&id)) else { return false };
         let Peer { downlinks, way, transport, .. } = peer;
         let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.spec.track == track) else { return false };
-        if !downlink.write_again(stored, &entry.spec.extensions, &mut self.scratch) {
+        if !downlink.write_again(layer, stored, &entry.spec.extensions, &mut self.scratch) {
             return false;
         }
         let repeats = downlink.repeats();
@@ -184,43 +247,84 @@ impl<T: PeerTransport> Shard<T> {
     }
 }
 
-/// Sends the packets to one subscriber. Returns how many went out: none before a key frame, and more where the subscriber begins.
-fn serve<T: PeerTransport>(peer: &mut Peer<T>, track: &Track, packets: &[(Instant, u64)], scratch: &mut Vec<u8>) -> u64 {
-    let Peer { downlinks, transport, way, .. } = peer;
-    let way = &mut way.as_deref_mut();
-    let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.spec.track == track.spec.track) else { return 0 };
-    let mut sent = 0;
+/// What became of packets for one subscriber.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    pub sent: u64,
+    /// It went over to this layer, and when.
+    pub switch: Option<(Instant, Switch)>,
+}
+
+/// Gives one subscriber packets of a layer, each with its time of arrival: none before a key frame, and more where it begins.
+/// `later` is the lowest place that will be given to it after these.
+pub(super) fn pass(
+    downlink: &mut Downlink,
+    track: &Track,
+    layer: Layer,
+    packets: &[(Instant, u64)],
+    later: u64,
+    scratch: &mut Vec<u8>,
+    send: &mut impl FnMut(&mut Vec<u8>),
+) -> Passed {
+    let mut passed = Passed::default();
+    let Some(encoding) = track.encoding(layer) else { return passed };
     for (index, (now, place)) in packets.iter().enumerate() {
-        let Some(stored) = track.at(*place) else { continue };
-        let begins = downlink.start_at(stored);
-        sent += u64::from(send(*now, (transport, way), downlink, track, stored, scratch));
+        let Some(stored) = encoding.at(*place) else { continue };
+        let begins = downlink.switches_at(layer, stored);
+        if begins {
+            passed.switch = downlink.enter(*now, track, stored, false).map(|switch| (*now, switch));
+        }
+        let mut write = |stored| {
+            let written = downlink.write(layer, stored, &track.spec.extensions, scratch);
+            if written {
+                send(scratch);
+            }
+            passed.sent += u64::from(written);
+        };
+        write(stored);
         if begins {
             // Packets that overtook the beginning of the key frame went by before this subscriber was let in.
-            let rest = stored.seq + 1..=track.highest().unwrap_or(stored.seq);
-            for overtaking in rest.filter(|place| !packets[index..].iter().any(|(_, later)| later == place)) {
-                let Some(overtaking) = track.at(overtaking) else { continue };
-                sent += u64::from(send(*now, (transport, way), downlink, track, overtaking, scratch));
-            }
-            super::reports::send_sender_report(*now, transport, downlink, track, scratch);
+            let rest = (stored.seq + 1..=encoding.highest().unwrap_or(stored.seq)).take_while(|place| *place < later);
+            let overtook = rest.filter(|place| !packets[index..].iter().any(|(_, later)| later == place));
+            overtook.filter_map(|place| encoding.at(place)).for_each(&mut write);
+        }
+    }
+    passed
+}
+
+/// Sends the next packets of the group that the subscriber begins with, up to a handful, and before the place `until`. Returns how
+/// many.
+fn catch_up(
+    now: Instant,
+    downlink: &mut Downlink,
+    track: &Track,
+    until: u64,
+    scratch: &mut Vec<u8>,
+    send: &mut impl FnMut(&mut Vec<u8>),
+) -> u64 {
+    let Some((encoding, layer)) = downlink.catching_up().and_then(|(layer, _)| Some((track.encoding(layer)?, layer))) else {
+        return 0;
+    };
+    let rate = encoding.rates(now).last().copied().unwrap_or(0);
+    let mut bytes = CATCH_UP_BYTES + 2 * rate * CATCH_UP_EVERY.as_millis() as u64 / 8000;
+    let highest = encoding.highest().unwrap_or(0);
+    let mut sent = 0;
+    while let Some((_, mut place)) = downlink.catching_up() {
+        // One that is missing keeps its number.
+        while place <= highest && encoding.at(place).is_none() {
+            place += 1;
+        }
+        if place > highest {
+            downlink.caught_up();
+            break;
+        }
+        let Some(stored) = encoding.at(place).filter(|_| place < until) else { break };
+        let Some(left) = bytes.checked_sub(stored.packet.len() as u64) else { break };
+        bytes = left;
+        if downlink.write_cached(layer, stored, &track.spec.extensions, scratch) {
+            send(scratch);
+            sent += 1;
         }
     }
     sent
-}
-
-fn send<T: PeerTransport>(
-    now: Instant,
-    (transport, way): (&mut T, &mut Option<&mut Way>),
-    downlink: &mut Downlink,
-    track: &Track,
-    stored: &Stored,
-    scratch: &mut Vec<u8>,
-) -> bool {
-    let written = downlink.write(stored, &track.spec.extensions, scratch);
-    if written {
-        if let Some(way) = way {
-            way.stamp(now, scratch, downlink.repeats());
-        }
-        transport.send_rtp(scratch);
-    }
-    written
 }

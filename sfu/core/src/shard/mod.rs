@@ -31,7 +31,7 @@ use self::fanout::Fanout;
 use self::outbox::Outbox;
 pub use self::stats::Stats;
 pub use self::transport::PeerTransport;
-use crate::model::{CloseReason, IceCredentials, PeerEvent, PeerId};
+use crate::model::{CloseReason, IceCredentials, LayerCause, PeerEvent, PeerId};
 use crate::peer::{Peer, REPORT_INTERVAL};
 use crate::track::Track;
 use crate::transport::{Input, Route, Transmit, TransportCounters};
@@ -156,6 +156,11 @@ impl<T: PeerTransport> Shard<T> {
         }
         #[cfg(feature = "faults")]
         self.trip(id, crate::model::Fault::Timer);
+        if self.peers.get(&id).and_then(|peer| peer.reports_due).is_some_and(|due| due <= now) {
+            self.serve_watched(now, id);
+            self.serve_loudness(now, id);
+        }
+        self.serve_catch_up(now, id);
         self.serve_feedback(now, id);
         self.serve_reports(now, id);
         self.serve_wishes(now, id);
@@ -256,7 +261,7 @@ impl<T: PeerTransport> Shard<T> {
         let tracks: Vec<TrackId> = peer.downlinks.iter().map(|downlink| downlink.spec.track).collect();
         self.outbox.push(ShardEvent::Peer(id, PeerEvent::Connected));
         for track in tracks {
-            self.wish_key_frame(now, track);
+            self.choose_layer(now, id, track, LayerCause::Wish);
         }
     }
 
@@ -265,7 +270,7 @@ impl<T: PeerTransport> Shard<T> {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let tracks = peer.uplinks.iter().filter_map(|track| self.tracks.get(track)?.due(now)).min();
         let way = peer.way.as_ref().filter(|_| peer.connected).and_then(|way| way.due());
-        let own = [peer.transport.poll_timeout(), peer.arrivals.due(), peer.reports_due, tracks, way];
+        let own = [peer.transport.poll_timeout(), peer.arrivals.due(), peer.reports_due, peer.catch_up_due, tracks, way];
         let due = own.into_iter().flatten().min().map(|due| if due <= now { now + SPIN_GUARD } else { due });
         if due != peer.armed {
             if let Some(before) = peer.armed {

@@ -1,10 +1,15 @@
 //! What waits to leave a shard.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
+use minamo_media::TrackId;
+
+use crate::downlink::Downlink;
 use crate::model::PeerId;
 use crate::peer::Peer;
 use crate::shard::{PeerTransport, ShardEvent, TapInput};
+use crate::track::Track;
 use crate::transport::Transmit;
 
 /// Goodbyes of removed peers; more are dropped: their peers find out by the consent that ends.
@@ -38,6 +43,15 @@ impl Outbox {
             self.events.push_back(ShardEvent::Tap(packet));
         }
         fits
+    }
+
+    /// The clock of the layer that the tap is given, on the timestamps of what it is given.
+    pub(super) fn push_tap_report(&mut self, now: Instant, track: TrackId, feed: &Downlink, entry: &Track) {
+        if let Some((clock, rtp32)) = feed.clock(entry).and_then(|clock| Some((clock, feed.timestamp_of(clock)?))) {
+            // What was heard a moment ago is worth as much: a report at a switch repeats the layer's last one.
+            let arrival = clock.arrival.min(now);
+            self.push(ShardEvent::Tap(TapInput::Report { track, rtp32, ntp: clock.ntp, arrival }));
+        }
     }
 
     pub(super) fn event(&mut self) -> Option<ShardEvent> {

@@ -2,23 +2,24 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use minamo_media::TrackId;
 use minamo_media::rtp::Packet;
 
-use super::{PeerTransport, Shard, TapInput};
-use crate::model::PeerId;
-use crate::peer::{Flow, Stranger, unwrap_rtx};
-use crate::track::Refused;
+use super::{PeerTransport, Shard, ShardEvent, TapInput};
+use crate::model::{PeerEvent, PeerId};
+use crate::peer::{Flow, Owner, Stranger, unwrap_rtx};
+use crate::track::{Encoding, Refused};
 
 impl<T: PeerTransport> Shard<T> {
     /// One plain RTP packet of a peer.
     pub(super) fn publish(&mut self, now: Instant, id: PeerId, packet: BytesMut) {
         self.stats.rtp_in += 1;
-        let Some((track, packet, flow)) = self.find_track(now, id, packet) else { return };
+        let Some((owner, packet)) = self.find_track(now, id, packet) else { return };
         let packet = packet.freeze();
+        let Owner { track, layer, flow } = owner;
         let Some(entry) = self.tracks.get_mut(&track) else { return };
-        let accepted = match entry.accept(now, &packet, flow) {
+        let (accepted, other_layers_flow) = match entry.accept(now, layer, &packet, flow) {
             Ok(accepted) => accepted,
             Err(Refused::Duplicate) => return self.stats.dropped_duplicate += 1,
             Err(Refused::Late) => return self.stats.dropped_late += 1,
@@ -27,19 +28,50 @@ impl<T: PeerTransport> Shard<T> {
         self.stats.dropped_padding += u64::from(accepted.padding && accepted.place.is_none());
         #[cfg(feature = "faults")]
         self.peers.get(&id).into_iter().for_each(|peer| peer.faults.trip(crate::model::Fault::Uplink));
-        let tapped = entry.spec.tap.is_some();
+        let (tapped, heard, video) = (entry.spec.tap.is_some(), entry.loudness.is_some(), entry.is_video());
+        if other_layers_flow {
+            self.reflow(now, track);
+        }
+        if heard {
+            self.hear(now, id, track, &packet);
+        }
         if let Some(place) = accepted.place {
             // The marker is on a picture's last packet. What is repaired is late already.
-            let more = entry.is_video() && flow == Flow::Media && !Packet::parse(&packet).is_ok_and(|packet| packet.marker());
-            self.forward(now, track, place, more);
+            let more = video && flow == Flow::Media && !Packet::parse(&packet).is_ok_and(|packet| packet.marker());
+            self.forward(now, track, layer, place, more);
         }
-        if tapped && !self.outbox.push_tap_packet(TapInput::Packet { track, arrival: now, packet }) {
-            self.stats.dropped_tap += 1;
+        if tapped {
+            self.tap(now, owner, packet, accepted.place);
         }
     }
 
-    /// Whose packet it is, the original where it is a retransmission, and the flow that it came in.
-    fn find_track(&mut self, now: Instant, id: PeerId, bytes: BytesMut) -> Option<(TrackId, BytesMut, Flow)> {
+    /// The tap gets a plain track as it comes, and one layer of a simulcast track as a subscriber would.
+    fn tap(&mut self, now: Instant, owner: Owner, packet: Bytes, place: Option<u64>) {
+        let track = owner.track;
+        let simulcast = self.tracks.get(&track).is_some_and(|entry| entry.feed.is_some());
+        if !simulcast {
+            if !self.outbox.push_tap_packet(TapInput::Packet { track, arrival: now, packet }) {
+                self.stats.dropped_tap += 1;
+            }
+        } else if let Some(place) = place {
+            self.feed_tap(now, track, owner.layer, place);
+        }
+    }
+
+    /// The level that a packet of sound says.
+    fn hear(&mut self, now: Instant, id: PeerId, track: TrackId, packet: &Bytes) {
+        let Some(entry) = self.tracks.get_mut(&track) else { return };
+        let extension = entry.spec.extensions.audio_level;
+        let Some(level) = Packet::parse(packet).ok().and_then(|packet| packet.extension(extension?)?.first().copied()) else {
+            return;
+        };
+        if let Some(level) = entry.loudness.as_mut().and_then(|loudness| loudness.hear(now, level)) {
+            self.outbox.push(ShardEvent::Peer(id, PeerEvent::AudioLevel(track, level)));
+        }
+    }
+
+    /// Whose packet it is, and the original where it is a retransmission.
+    fn find_track(&mut self, now: Instant, id: PeerId, bytes: BytesMut) -> Option<(Owner, BytesMut)> {
         let peer = self.peers.get_mut(&id)?;
         let Ok(packet) = Packet::parse(&bytes) else {
             self.stats.dropped_malformed += 1;
@@ -49,13 +81,14 @@ impl<T: PeerTransport> Shard<T> {
             peer.arrivals.note(now, u16::from_be_bytes(sequence));
         }
         match peer.latch.resolve(&packet) {
-            Ok((track, Flow::Media)) => Some((track, bytes, Flow::Media)),
-            Ok((track, Flow::Rtx)) => {
-                let entry = self.tracks.get(&track)?;
+            Ok(owner) if owner.flow == Flow::Media => Some((owner, bytes)),
+            Ok(owner) => {
+                let entry = self.tracks.get(&owner.track)?;
                 // Before the media there is nothing to repair: a probe.
-                let original = entry.ssrc().and_then(|ssrc| unwrap_rtx(bytes, ssrc, entry.spec.payload.pt));
+                let ssrc = entry.encoding(owner.layer).and_then(Encoding::ssrc);
+                let original = ssrc.and_then(|ssrc| unwrap_rtx(bytes, ssrc, entry.spec.payload.pt));
                 self.stats.dropped_padding += u64::from(original.is_none());
-                Some((track, original?, Flow::Rtx))
+                Some((owner, original?))
             }
             Err(Stranger::Ssrc) => {
                 self.stats.dropped_unknown_ssrc += 1;

@@ -6,7 +6,7 @@ use minamo_media::{Kind, TrackId};
 
 use super::{OUR_SSRC, PeerTransport, Shard};
 use crate::downlink::Downlink;
-use crate::model::PeerId;
+use crate::model::{Layer, PeerId};
 use crate::peer::{Peer, REPORT_INTERVAL};
 use crate::rtcp;
 use crate::track::Track;
@@ -26,7 +26,7 @@ impl<T: PeerTransport> Shard<T> {
         if peer.arrivals.due().is_none_or(|due| due > now) {
             return;
         }
-        let media = peer.uplinks.iter().find_map(|track| self.tracks.get(track)?.ssrc()).unwrap_or(0);
+        let media = peer.uplinks.iter().find_map(|track| self.tracks.get(track)?.ssrcs().next()).unwrap_or(0);
         loop {
             self.scratch.clear();
             if !peer.arrivals.report(OUR_SSRC, media, &mut self.scratch) {
@@ -41,7 +41,10 @@ impl<T: PeerTransport> Shard<T> {
     pub(super) fn serve_reports(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.reports_due.is_some_and(|due| due <= now)) else { return };
         peer.reports_due = Some(now + REPORT_INTERVAL);
-        let blocks: Vec<_> = peer.uplinks.iter().filter_map(|track| self.tracks.get_mut(track)?.report_block(now)).collect();
+        let mut blocks = Vec::new();
+        for track in &peer.uplinks {
+            blocks.extend(self.tracks.get_mut(track).into_iter().flat_map(|track| track.report_blocks(now)));
+        }
         self.scratch.clear();
         if !blocks.is_empty() {
             rtcp::receiver_report(&mut self.scratch, OUR_SSRC, &blocks);
@@ -50,7 +53,7 @@ impl<T: PeerTransport> Shard<T> {
         for downlink in &mut peer.downlinks {
             let Some(track) = self.tracks.get(&downlink.spec.track) else { continue };
             let rate = track.spec.payload.codec.clock_rate();
-            let Some(info) = track.clock().and_then(|clock| downlink.sender_report(now, clock, rate)) else { continue };
+            let Some(info) = downlink.clock(track).and_then(|clock| downlink.sender_report(now, clock, rate)) else { continue };
             if self.scratch.len() > COMPOUND_MAX {
                 peer.transport.send_rtcp(&self.scratch);
                 self.scratch.clear();
@@ -65,13 +68,14 @@ impl<T: PeerTransport> Shard<T> {
         self.serve_network(id);
     }
 
-    /// The first report of a track's clock goes on at once: until then its subscribers cannot put sound and pictures together.
-    pub(super) fn announce_clock(&mut self, now: Instant, track: TrackId) {
+    /// The first report of a layer's clock goes on at once: until then its subscribers cannot put sound and pictures together.
+    pub(super) fn announce_clock(&mut self, now: Instant, track: TrackId, layer: Layer) {
         let (Some(entry), Some(subscribers)) = (self.tracks.get(&track), self.subscribers.get(&track)) else { return };
         for id in subscribers {
             let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.connected) else { continue };
             let Peer { downlinks, transport, .. } = &mut *peer;
-            if let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.spec.track == track) {
+            let sent = |downlink: &&mut Downlink| downlink.spec.track == track && downlink.layer() == Some(layer);
+            if let Some(downlink) = downlinks.iter_mut().find(sent) {
                 send_sender_report(now, transport, downlink, entry, &mut self.scratch);
             }
             self.outbox.list(peer);
@@ -89,7 +93,7 @@ impl<T: PeerTransport> Shard<T> {
             };
             let Some(limit) = limit else { return };
             total = total.saturating_add(limit);
-            sources.extend(track.ssrc());
+            sources.extend(track.ssrcs());
         }
         let wished = peer.uplinks.iter().any(|track| self.tracks.get(track).is_some_and(|track| track.bitrate_wish.is_some()));
         if wished && !sources.is_empty() {
@@ -108,7 +112,7 @@ pub(super) fn send_sender_report<T: PeerTransport>(
     track: &Track,
     scratch: &mut Vec<u8>,
 ) {
-    let Some(clock) = track.clock() else { return };
+    let Some(clock) = downlink.clock(track) else { return };
     let Some(info) = downlink.sender_report(now, clock, track.spec.payload.codec.clock_rate()) else { return };
     scratch.clear();
     rtcp::sender_report(scratch, &info);

@@ -45,6 +45,10 @@ pub struct Stats {
     pub key_frames_wished: u64,
     /// PLI sent to publishers.
     pub key_frames_asked: u64,
+    /// Subscribers that began with pictures that were here already.
+    pub cached_starts: u64,
+    /// Subscribers that went over to another layer, began or stopped, of simulcast tracks.
+    pub layers_switched: u64,
     /// Transport-cc feedback messages sent.
     pub feedbacks_out: u64,
     /// Transport-cc feedback messages of subscribers.

@@ -9,7 +9,7 @@ use minamo_sfu_core::model::Command;
 #[test]
 fn many_joins_are_one_request() {
     let mut world = World::new(clear(1));
-    world.run(secs(2));
+    world.run(secs(6));
     assert_eq!(world.publisher.plis.len(), 0, "the first picture is a key frame anyway");
     for number in 1..=50 {
         world.join(number);

@@ -13,6 +13,8 @@ use crate::publisher::{AUDIO, Sent, VIDEO};
 const TICK: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(60);
 const TRIES_MAX: u32 = 15;
+/// What a subscriber may be given of the past, in ticks.
+const BEGINNING: u32 = 3 * 90_000;
 
 /// What came of one SSRC.
 #[derive(Default)]
@@ -20,8 +22,10 @@ struct Flow {
     extender: SequenceExtender,
     /// Sequence number to what the publisher's packet was.
     got: BTreeMap<u64, Sent>,
-    /// The constants that all packets must share: place minus index, timestamp minus the publisher's.
-    offsets: Option<(i64, u32)>,
+    /// The constant that all packets must share: number minus index.
+    offset: Option<i64>,
+    /// The publisher's timestamps to what was added to them.
+    clock: BTreeMap<u32, u32>,
     /// Asked for: when last, and how often.
     asked: HashMap<u64, (Instant, u32)>,
 }
@@ -167,29 +171,46 @@ impl Subscriber {
 
     /// What is added to the publisher's timestamps since its first.
     pub fn timestamp_offset(&self) -> Option<u32> {
-        self.flows[0].offsets.map(|(_, timestamp)| timestamp)
+        self.flows[0].clock.values().next_back().copied()
     }
 }
 
 impl Flow {
-    /// All packets of a flow share the distance between its sequence numbers and the publisher's count of contents, and between the
-    /// timestamps. So no number is used twice, none is left out, and order and time are the publisher's.
+    /// All packets of a flow share the distance between its sequence numbers and the publisher's count of contents. So no number is
+    /// used twice, none is left out, and the order is the publisher's.
     fn check(&mut self, seq: u64, timestamp: u32, sent: &Sent) -> Result<(), String> {
         if let Some(before) = self.got.get(&seq)
             && before != sent
         {
             return Err(format!("number {seq} was {before:?} and is now {sent:?}"));
         }
-        let offsets = (seq as i64 - sent.index as i64, timestamp.wrapping_sub(sent.timestamp));
-        let expected = *self.offsets.get_or_insert(offsets);
-        if offsets.1 != expected.1 {
-            return Err(format!("packet {seq}: timestamp off by {}", offsets.1.wrapping_sub(expected.1)));
+        let offset = seq as i64 - sent.index as i64;
+        let expected = *self.offset.get_or_insert(offset);
+        if offset != expected {
+            return Err(format!("packet {seq}: number off by {}", offset - expected));
         }
-        if offsets.0 != expected.0 {
-            return Err(format!("packet {seq}: number off by {}", offsets.0 - expected.0));
-        }
+        self.check_clock(timestamp.wrapping_sub(sent.timestamp), sent.timestamp)
+            .map_err(|found| format!("packet {seq}: {found}"))?;
         self.asked.remove(&seq);
         self.got.insert(seq, sent.clone());
+        Ok(())
+    }
+
+    /// And all share the distance between the timestamps: time is the publisher's. Only the pictures with which a subscriber begins
+    /// may lie closer together than they were taken.
+    fn check_clock(&mut self, added: u32, taken: u32) -> Result<(), String> {
+        let before = self.clock.range(..=taken).next_back().map(|(taken, added)| (*taken, *added));
+        let after = self.clock.range(taken + 1..).next().map(|(taken, added)| (*taken, *added));
+        let first = self.clock.keys().next().copied().unwrap_or(taken).min(taken);
+        self.clock.insert(taken, added);
+        for (earlier, later) in [(before, Some((taken, added))), (Some((taken, added)), after)] {
+            let (Some(earlier), Some(later)) = (earlier, later) else { continue };
+            let closer = earlier.1.wrapping_sub(later.1) as i32;
+            let bound = if later.0 - first < BEGINNING { later.0 - earlier.0 } else { 1 };
+            if closer < 0 || closer as u32 >= bound.max(1) {
+                return Err(format!("timestamp off by {closer} between {} and {}", earlier.0, later.0));
+            }
+        }
         Ok(())
     }
 
