@@ -69,7 +69,7 @@ fn http_port(config: &Config) -> Finding {
 /// Starts media for a moment: that is what tells whether the port is free and what clients would be told.
 fn media(config: &Config) -> Vec<Finding> {
     let address = config.rtc_listen();
-    let sfu = SfuConfig { listen: address, public_ips: config.rtc.public_ips.clone() };
+    let sfu = SfuConfig { public_ips: config.rtc.public_ips.clone(), ..SfuConfig::new(address) };
     match Sfu::start(sfu, Arc::new(NoTap)) {
         Ok(sfu) => {
             let addresses = addresses(sfu.candidates());

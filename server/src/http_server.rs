@@ -8,6 +8,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use minamo_sfu::{OPENING_BYTES, Opening, Sfu, opening};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
@@ -19,6 +20,8 @@ const CONNECTIONS_MAX: usize = 20_000;
 const HEAD_WITHIN: Duration = Duration::from_secs(60);
 /// What is under way at the end may take so long.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Between two looks at the few bytes of a connection that cannot be told yet.
+const PEEK_AGAIN: Duration = Duration::from_millis(5);
 /// After an error of accept: usually no file descriptors are left, and some may come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -28,13 +31,14 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    pub(crate) fn spawn(listener: TcpListener, router: Router) -> Self {
-        Self::spawn_with(listener, router, DRAIN)
+    /// Connections that carry media go to `sfu`.
+    pub(crate) fn spawn(listener: TcpListener, router: Router, sfu: Sfu) -> Self {
+        Self::spawn_with(listener, router, Some(sfu), DRAIN)
     }
 
-    fn spawn_with(listener: TcpListener, router: Router, drain: Duration) -> Self {
+    fn spawn_with(listener: TcpListener, router: Router, sfu: Option<Sfu>, drain: Duration) -> Self {
         let stop = CancellationToken::new();
-        let running = tokio::spawn(serve(listener, router, drain, stop.clone()));
+        let running = tokio::spawn(serve(listener, router, sfu, drain, stop.clone()));
         Self { stop, running }
     }
 
@@ -47,15 +51,18 @@ impl HttpServer {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, drain: Duration, stop: CancellationToken) {
+async fn serve(listener: TcpListener, router: Router, sfu: Option<Sfu>, drain: Duration, stop: CancellationToken) {
     let builder = builder();
     let connections = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut tasks = JoinSet::new();
     while let Some((stream, slot)) = next(&listener, &slots, &stop).await {
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        let connection = connections.watch(connection.into_owned());
+        let (builder, watcher, service) = (builder.clone(), connections.watcher(), TowerToHyperService::new(router.clone()));
+        let (sfu, stop) = (sfu.clone(), stop.clone());
         tasks.spawn(async move {
+            let looked = stop.run_until_cancelled(unless_media(stream, sfu.as_ref())).await;
+            let Some(stream) = looked.flatten() else { return };
+            let connection = watcher.watch(builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned());
             if let Err(error) = connection.await {
                 tracing::trace!(error, "a connection ended");
             }
@@ -68,6 +75,32 @@ async fn serve(listener: TcpListener, router: Router, drain: Duration, stop: Can
         tracing::warn!("requests were still under way, cut off");
     }
     tasks.shutdown().await;
+}
+
+/// Looks at the first bytes without taking them. Media goes to the SFU; `None` then, and when nothing comes.
+async fn unless_media(stream: TcpStream, sfu: Option<&Sfu>) -> Option<TcpStream> {
+    let Some(sfu) = sfu.filter(|sfu| sfu.takes_tcp()) else { return Some(stream) };
+    let looked = tokio::time::timeout(HEAD_WITHIN, async {
+        let mut first = [0; OPENING_BYTES];
+        loop {
+            let length = stream.peek(&mut first).await.ok()?;
+            match opening(&first[..length]) {
+                // Closed before it said anything.
+                Opening::Unclear if length == 0 => return None,
+                // Peeking does not wait for more than what is there.
+                Opening::Unclear => tokio::time::sleep(PEEK_AGAIN).await,
+                clear => return Some(clear),
+            }
+        }
+    });
+    match looked.await {
+        Ok(Some(Opening::Media(_))) => {
+            sfu.take_stream(stream.into_std().ok()?);
+            None
+        }
+        Ok(Some(_)) => Some(stream),
+        Ok(None) | Err(_) => None,
+    }
 }
 
 fn builder() -> Builder<TokioExecutor> {
@@ -123,7 +156,7 @@ mod tests {
     async fn start(router: Router, drain: Duration) -> (HttpServer, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (HttpServer::spawn_with(listener, router, drain), address)
+        (HttpServer::spawn_with(listener, router, None, drain), address)
     }
 
     async fn rest_of(mut stream: TcpStream) -> String {

@@ -9,14 +9,14 @@ use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use minamo_catalog::{Catalog, CatalogError, PAGE_MAX};
 use minamo_gateway::{Gateway, GatewayConfig};
-use minamo_sfu::{Sfu, SfuConfig};
+use minamo_sfu::Sfu;
 use minamo_signaling::api::{self, ApiState, ApiToken, PublicUrl};
-use minamo_signaling::{Programmes, Signaling, whip};
+use minamo_signaling::{Programmes, RelayPolicy, Signaling, SignalingConfig, whip};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
-use crate::config::Config;
+use crate::config::{Config, Turn};
 use crate::http_server::HttpServer;
 use crate::operations::{self, Operations};
 use crate::programmes::HlsProgrammes;
@@ -116,11 +116,11 @@ impl Server {
         let catalog = open_catalog(&config).await?;
         let token = Token::obtain(config.api.token.clone(), &config.data_dir)?;
         let metrics = telemetry::metrics();
-        let (gateway, sfu) = start_media(&config).await?;
+        let (gateway, sfu) = start_media(&config, http_address).await?;
         let programmes: Arc<dyn Programmes> = Arc::new(HlsProgrammes { gateway: gateway.clone() });
         reopen(&catalog, &*programmes).await?;
-        let signaling =
-            Signaling::new(sfu.clone(), catalog.clone(), Arc::clone(&programmes), config.signaling.config(&config.webhook));
+        let limits = SignalingConfig { relay: relay_policy(config.rtc.turn), ..config.signaling.config(&config.webhook) };
+        let signaling = Signaling::new(sfu.clone(), catalog.clone(), Arc::clone(&programmes), limits);
 
         let stopping = CancellationToken::new();
         spawn_upkeep(metrics.clone(), stopping.clone());
@@ -139,8 +139,8 @@ impl Server {
             public_url: config.http.public_url.unwrap_or_else(|| PublicUrl::of_address(addresses.local_http())),
             addresses,
             token,
-            parts: Parts { signaling, gateway, sfu, catalog },
-            http: HttpServer::spawn(listener, router),
+            parts: Parts { signaling, gateway, sfu: sfu.clone(), catalog },
+            http: HttpServer::spawn(listener, router, sfu),
             _stops_when_dropped: stopping.clone().drop_guard(),
             stopping,
         })
@@ -208,9 +208,9 @@ pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, CatalogErro
 }
 
 /// The gateway first, since media is poured into it; each learns of the other.
-async fn start_media(config: &Config) -> Result<(Gateway, Sfu), StartError> {
+async fn start_media(config: &Config, http: SocketAddr) -> Result<(Gateway, Sfu), StartError> {
     let gateway = Gateway::start(GatewayConfig { reconnect_window: config.hls.reconnect_window, ..GatewayConfig::default() });
-    let sfu = SfuConfig { listen: config.rtc_listen(), public_ips: config.rtc.public_ips.clone() };
+    let sfu = config.sfu(http);
     match Sfu::start(sfu, Arc::new(gateway.clone())) {
         Ok(sfu) => {
             gateway.set_upstream(Arc::new(sfu.clone()));
@@ -220,6 +220,13 @@ async fn start_media(config: &Config) -> Result<(Gateway, Sfu), StartError> {
             gateway.shutdown().await;
             Err(StartError::Media(source))
         }
+    }
+}
+
+fn relay_policy(turn: Turn) -> RelayPolicy {
+    match turn {
+        Turn::Off | Turn::Auto => RelayPolicy::Auto,
+        Turn::Always => RelayPolicy::Always,
     }
 }
 

@@ -6,7 +6,7 @@
 mod values;
 mod variables;
 
-pub use values::{LogFormat, Secret};
+pub use values::{LogFormat, Secret, Turn};
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
+use minamo_sfu::{SfuConfig, Tcp};
 use minamo_signaling::api::PublicUrl;
 use minamo_signaling::{DataDefaults, SignalingConfig};
 use serde::Deserialize;
@@ -76,7 +77,7 @@ impl Default for HttpConfig {
 }
 
 /// `[rtc]`
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct RtcConfig {
     /// The UDP address; without it, the address and port number of `http.listen`.
@@ -84,6 +85,17 @@ pub struct RtcConfig {
     /// Addresses that clients are told; without them, those of this machine's interfaces.
     #[serde(deserialize_with = "values::addresses")]
     pub public_ips: Vec<IpAddr>,
+    /// Whether media is taken over TCP, too, for clients that cannot send UDP.
+    #[serde(deserialize_with = "values::switch")]
+    pub tcp: bool,
+    /// Whether there is a TURN server, and who is told of it.
+    pub turn: Turn,
+}
+
+impl Default for RtcConfig {
+    fn default() -> Self {
+        Self { listen: None, public_ips: Vec::new(), tcp: true, turn: Turn::Auto }
+    }
 }
 
 /// `[api]`
@@ -236,6 +248,18 @@ impl Config {
             all = add(all, (*key, value), "command line")?;
         }
         extract(&all, "all sources together")
+    }
+
+    /// How media is taken when HTTP is bound to this address. Where both have the same port, HTTP accepts and gives away what is media.
+    #[must_use]
+    pub fn sfu(&self, http: SocketAddr) -> SfuConfig {
+        let listen = self.rtc_listen();
+        let tcp = match self.rtc.tcp {
+            false => Tcp::Off,
+            true if listen == http => Tcp::Shared,
+            true => Tcp::Listen,
+        };
+        SfuConfig { listen, public_ips: self.rtc.public_ips.clone(), tcp, turn: self.rtc.turn != Turn::Off }
     }
 
     /// The UDP address of media.

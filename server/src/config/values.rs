@@ -28,6 +28,32 @@ impl fmt::Display for LogFormat {
     }
 }
 
+/// Whether there is a TURN server, and which clients are told of it in offers. WHIP and WHEP clients always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Turn {
+    /// None runs.
+    Off,
+    /// Those that connect through nothing else.
+    Auto,
+    /// All.
+    Always,
+}
+
+/// `true` or `false`, also as text: variables have no other.
+pub(super) fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected true or false")]
+    enum Written {
+        Bool(bool),
+        Text(String),
+    }
+    match Written::deserialize(deserializer)? {
+        Written::Bool(value) => Ok(value),
+        Written::Text(text) => text.trim().parse().map_err(|_| D::Error::custom("must be true or false")),
+    }
+}
+
 /// A text that is never shown: visible ASCII, not empty.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

@@ -14,6 +14,12 @@ pub(crate) fn candidates(bound: SocketAddr, public_ips: &[IpAddr]) -> Vec<Socket
     ips.into_iter().map(|ip| SocketAddr::new(ip, bound.port())).collect()
 }
 
+/// The best candidate of each family, for those that name a server and not a peer.
+pub(crate) fn one_of_each_family(candidates: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first = |v6: bool| candidates.iter().find(|candidate| candidate.is_ipv6() == v6).copied();
+    [first(false), first(true)].into_iter().flatten().collect()
+}
+
 fn on_wildcard(wildcard: IpAddr, interfaces: &[IpAddr]) -> Vec<IpAddr> {
     // A socket on [::] takes IPv4 too.
     let reachable = |ip: &IpAddr| ip.is_ipv4() || wildcard.is_ipv6();

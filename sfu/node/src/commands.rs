@@ -38,10 +38,10 @@ pub(crate) struct Orders {
     stop: Arc<AtomicBool>,
 }
 
-pub(crate) fn queue(waker: Waker) -> (Commands, Orders) {
+pub(crate) fn queue(waker: Arc<Waker>) -> (Commands, Orders) {
     let (sender, receiver) = bounded(CAPACITY);
     let stop = Arc::new(AtomicBool::new(false));
-    (Commands { orders: sender, waker: Arc::new(waker), stop: stop.clone() }, Orders { orders: receiver, stop })
+    (Commands { orders: sender, waker, stop: stop.clone() }, Orders { orders: receiver, stop })
 }
 
 impl Commands {

@@ -1,6 +1,7 @@
 //! What is counted here and in the shard, as `minamo_sfu_*` metrics.
 
 use minamo_sfu_core::shard::Stats;
+use minamo_sfu_core::turn::TurnServer;
 
 /// Of the socket.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct SocketCounts {
 pub(crate) struct ThreadCounts {
     /// Packets and reports that the tap had no room for.
     pub(crate) tap_drops: u64,
+    /// Datagrams for TCP connections that their thread had no room for.
+    pub(crate) stream_drops: u64,
     /// Panics that were caught; each is a bug.
     pub(crate) panics: u64,
 }
@@ -26,6 +29,22 @@ macro_rules! publish {
     ($metric:ident, $method:ident, $($name:literal = $value:expr),* $(,)?) => {
         $( metrics::$metric!(concat!("minamo_sfu_", $name)).$method($value); )*
     };
+}
+
+/// Of the TURN server for clients over UDP.
+pub(crate) fn publish_turn(turn: &TurnServer) {
+    metrics::gauge!("minamo_sfu_turn_allocations", "transport" => "udp").set(turn.len() as f64);
+    let counters = turn.counters();
+    publish!(
+        counter,
+        absolute,
+        "turn_challenged_total" = counters.challenged,
+        "turn_unauthorized_total" = counters.unauthorized,
+        "turn_forbidden_total" = counters.forbidden,
+        "turn_relayed_in_total" = counters.relayed_in,
+        "turn_relayed_out_total" = counters.relayed_out,
+        "turn_dropped_total" = counters.dropped,
+    );
 }
 
 /// Once a second.
@@ -70,7 +89,7 @@ pub(crate) fn publish(stats: &Stats, socket: &SocketCounts, thread: &ThreadCount
 }
 
 /// By reason: first what transports dropped, then what the shard, the tap and the socket did.
-fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 22] {
+fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 23] {
     let transports = &stats.transports;
     [
         ("stun_rejected", transports.stun_rejected),
@@ -95,6 +114,7 @@ fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'sta
         ("command", stats.dropped_commands),
         ("tap", stats.dropped_tap + thread.tap_drops),
         ("send", socket.send_drops),
+        ("stream", thread.stream_drops),
     ]
 }
 

@@ -3,6 +3,7 @@
 //! * One media thread drives one [`Shard`](minamo_sfu_core::shard::Shard): batches of datagrams in (`recvmmsg`, GRO), batches out (GSO).
 //! * One tap thread makes access units out of the packets that the media thread copies aside, and pours them into a
 //!   [`TapSink`](minamo_media::TapSink).
+//! * One thread carries media over TCP: ICE-TCP, and TURN over TCP. TURN over UDP is ended on the media thread.
 //! * Control comes over a bounded queue that refuses when full ([`Overloaded`]) and loses nothing that it took. Media goes to the tap
 //!   over a bounded queue that drops and counts.
 //!
@@ -15,9 +16,12 @@ mod heartbeat;
 mod media;
 mod sfu;
 mod socket;
+mod streams;
 mod tap;
 
 pub use minamo_sfu_core::shard::Stats;
+pub use minamo_sfu_core::turn::RelayLogin;
 
 pub use crate::commands::Overloaded;
-pub use crate::sfu::{Sfu, SfuConfig, StartError};
+pub use crate::sfu::{Relay, Sfu, SfuConfig, StartError, Tcp};
+pub use crate::streams::{Framing, OPENING_BYTES, Opening, opening};

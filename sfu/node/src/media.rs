@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
 use minamo_sfu_core::shard::{Shard, ShardEvent, Stats};
-use minamo_sfu_core::transport::{Route, Transport};
+use minamo_sfu_core::transport::{Route, Transmit, Transport, Via};
+use minamo_sfu_core::turn::{TurnServer, Turned};
 use mio::{Events, Poll, Token};
 
 use crate::commands::{OnEvent, Order, Orders};
 use crate::counts::{self, ThreadCounts};
 use crate::heartbeat::{BEAT, Heart};
 use crate::socket::MediaSocket;
+use crate::streams::StreamLink;
 use crate::tap::TapQueue;
 
 pub(crate) const SOCKET: Token = Token(0);
@@ -29,17 +31,28 @@ const RECEIVES: usize = 8;
 /// Datagrams taken before what they caused is sent: many, so that one subscriber's datagrams come together; few, so that the
 /// transports' queues do not fill.
 const DRAIN_EVERY: usize = 64;
+/// Datagrams taken from the queue of those that came over TCP before the socket gets its turn: as many as it holds.
+const STREAM_BURST: usize = 4096;
 /// After a panic in a timer that timer is left alone for so long: the thread must not spin on a bug.
 const PANIC_REST: Duration = Duration::from_millis(100);
 
 /// Everything that the thread owns besides the socket.
 pub(crate) struct Engine {
     shard: Shard<Transport>,
+    /// For clients that come over UDP.
+    turn: Option<TurnServer>,
+    streams: Option<StreamLink>,
     callbacks: HashMap<PeerId, OnEvent>,
     tap: TapQueue,
     counts: ThreadCounts,
     undrained: usize,
     rest_until: Option<Instant>,
+}
+
+/// The ways in besides plain UDP.
+pub(crate) struct Relays {
+    pub(crate) turn: Option<TurnServer>,
+    pub(crate) streams: Option<StreamLink>,
 }
 
 pub(crate) struct MediaThread {
@@ -59,12 +72,14 @@ impl MediaThread {
         socket: MediaSocket,
         orders: Orders,
         shard: Shard<Transport>,
+        relays: Relays,
         tap: TapQueue,
         stats: Arc<Mutex<Stats>>,
         heart: Heart,
     ) -> Self {
-        let engine =
-            Engine { shard, callbacks: HashMap::new(), tap, counts: ThreadCounts::default(), undrained: 0, rest_until: None };
+        let Relays { turn, streams } = relays;
+        let (callbacks, counts) = (HashMap::new(), ThreadCounts::default());
+        let engine = Engine { shard, turn, streams, callbacks, tap, counts, undrained: 0, rest_until: None };
         Self { poll, socket, orders, engine, stats, heart, publish_at: Instant::now(), readable: false }
     }
 
@@ -92,6 +107,7 @@ impl MediaThread {
         }
         self.engine.drain(&mut self.socket);
         self.read();
+        self.engine.receive_streams(&mut self.socket);
         self.engine.tick(Instant::now());
         self.engine.drain(&mut self.socket);
         self.publish(Instant::now());
@@ -130,6 +146,10 @@ impl MediaThread {
         if due {
             self.publish_at = now + PUBLISH;
             self.engine.counts.tap_drops = self.engine.tap.dropped;
+            self.engine.counts.stream_drops = self.engine.streams.as_ref().map_or(0, |streams| streams.dropped);
+            if let Some(turn) = &self.engine.turn {
+                counts::publish_turn(turn);
+            }
             counts::publish(stats, &self.socket.counts, &self.engine.counts);
         }
     }
@@ -173,6 +193,25 @@ impl Engine {
     }
 
     fn datagram(&mut self, socket: &mut MediaSocket, now: Instant, route: Route, data: BytesMut) {
+        let Some(turn) = &mut self.turn else { return self.inner(socket, now, route, data) };
+        match turn.handle(now, route, data) {
+            Turned::Other(data) => self.inner(socket, now, route, data),
+            Turned::Inner(inner, data) => self.inner(socket, now, inner, data),
+            Turned::Answer(answer) => socket.send(&Transmit::single(route, answer)),
+            Turned::Dropped => {}
+        }
+    }
+
+    /// What came over TCP. As many as the queue holds at most.
+    fn receive_streams(&mut self, socket: &mut MediaSocket) {
+        let now = Instant::now();
+        for _ in 0..STREAM_BURST {
+            let Some((route, data)) = self.streams.as_ref().and_then(StreamLink::receive) else { return };
+            self.inner(socket, now, route, data);
+        }
+    }
+
+    fn inner(&mut self, socket: &mut MediaSocket, now: Instant, route: Route, data: BytesMut) {
         self.guarded(|engine| engine.shard.handle_datagram(now, route, data));
         self.undrained += 1;
         if self.undrained >= DRAIN_EVERY {
@@ -186,6 +225,10 @@ impl Engine {
     }
 
     fn tick(&mut self, now: Instant) {
+        // No deadline of its own: what has expired is not used, only remembered.
+        if let Some(turn) = self.turn.as_mut().filter(|turn| turn.poll_timeout().is_some_and(|at| at <= now)) {
+            turn.handle_timeout(now);
+        }
         if self.next_timeout().is_some_and(|at| at <= now) {
             let fine = self.guarded(|engine| engine.shard.handle_timeout(now));
             self.rest_until = (!fine).then(|| now + PANIC_REST);
@@ -194,14 +237,31 @@ impl Engine {
 
     fn drain(&mut self, socket: &mut MediaSocket) {
         self.undrained = 0;
+        let now = self.turn.as_ref().is_some_and(|turn| !turn.is_empty()).then(Instant::now);
         while let Some(transmit) = self.shard.poll_transmit() {
-            socket.send(&transmit);
+            self.send(socket, now, transmit);
+        }
+        if let Some(streams) = &mut self.streams {
+            streams.wake();
         }
         while let Some(event) = self.shard.poll_event() {
             match event {
                 ShardEvent::Peer(peer, event) => self.tell(peer, event),
                 ShardEvent::Tap(input) => self.tap.push(input),
             }
+        }
+    }
+
+    fn send(&mut self, socket: &mut MediaSocket, now: Option<Instant>, transmit: Transmit) {
+        match (transmit.route.via, &mut self.turn, &mut self.streams) {
+            (Via::Udp, ..) => socket.send(&transmit),
+            (Via::Turn { tcp: false, .. }, Some(turn), _) => {
+                if let Some(wrapped) = now.and_then(|now| turn.wrap(now, &transmit)) {
+                    socket.send(&wrapped);
+                }
+            }
+            (Via::Tcp(_) | Via::Turn { .. }, _, Some(streams)) => streams.send(transmit),
+            _ => {}
         }
     }
 

@@ -10,17 +10,22 @@ use minamo_media::{TapSink, TrackId, Upstream};
 use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
 use minamo_sfu_core::shard::{Shard, ShardConfig, Stats};
 use minamo_sfu_core::transport::{Identity, Transport, TransportError};
+use minamo_sfu_core::turn::{RelayLogin, RelayLogins, Share, TurnServer};
 use mio::{Interest, Poll, Waker};
+use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::candidates::candidates;
+use crate::candidates::{candidates, one_of_each_family};
 use crate::commands::{self, Commands, Order, Overloaded};
 use crate::heartbeat::{self, Pulse};
-use crate::media::{MediaThread, SOCKET, WAKER};
+use crate::media::{MediaThread, Relays, SOCKET, WAKER};
 use crate::socket::MediaSocket;
+use crate::streams::{Handover, streams};
 use crate::tap;
 
 /// The protocol crates recurse over fragments; virtual memory costs nothing.
 const MEDIA_STACK: usize = 8 << 20;
+
+const TCP_BACKLOG: i32 = 1024;
 
 /// Where to listen, and how we are known outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +34,40 @@ pub struct SfuConfig {
     pub listen: SocketAddr,
     /// Addresses under which clients reach us, when they are others than the interfaces' (behind NAT). May be empty.
     pub public_ips: Vec<IpAddr>,
+    /// Whether media is taken over TCP, too, and by whom.
+    pub tcp: Tcp,
+    /// Whether there is a TURN server, over UDP and, if at all, over TCP.
+    pub turn: bool,
+}
+
+impl SfuConfig {
+    /// UDP and nothing else, at this machine's own addresses.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> Self {
+        Self { listen, public_ips: Vec::new(), tcp: Tcp::Off, turn: false }
+    }
+}
+
+/// Media over TCP, on the port number of UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tcp {
+    /// Not taken.
+    Off,
+    /// We listen ourselves.
+    Listen,
+    /// Somebody else listens there and gives us what is media: see [`opening`](crate::opening) and [`Sfu::take_stream`].
+    Shared,
+}
+
+/// A TURN server that takes this login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// One address of each family.
+    pub addresses: Vec<SocketAddr>,
+    /// It listens on TCP, too.
+    pub tcp: bool,
+    /// Good for a day.
+    pub login: RelayLogin,
 }
 
 /// Why the SFU does not start. The words are for the person who starts it.
@@ -60,6 +99,23 @@ fn bind_words(addr: SocketAddr, source: &io::Error) -> String {
     }
 }
 
+fn warn_of_tcp(addr: SocketAddr, error: &io::Error) {
+    tracing::warn!(%addr, %error, "media over TCP is not taken: its port is not to be had");
+}
+
+/// Non-blocking; `[::]` takes IPv4, too.
+fn listen_tcp(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(!addr.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(TCP_BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// The running SFU. Clones are the same one; it stops at [`Sfu::shutdown`] or when the last clone is dropped.
 #[derive(Clone)]
 pub struct Sfu {
@@ -69,6 +125,9 @@ pub struct Sfu {
 struct Inner {
     commands: Commands,
     candidates: Vec<SocketAddr>,
+    tcp: bool,
+    logins: Option<RelayLogins>,
+    handover: Option<Handover>,
     fingerprint: Fingerprint,
     port: u16,
     stats: Arc<Mutex<Stats>>,
@@ -82,29 +141,54 @@ impl Sfu {
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: SfuConfig, tap: Arc<dyn TapSink>) -> Result<Self, StartError> {
-        let SfuConfig { listen, public_ips } = config;
+        let SfuConfig { listen, public_ips, tcp, turn } = config;
         let mut socket = MediaSocket::bind(listen).map_err(|source| StartError::Bind { addr: listen, source })?;
         let bound = socket.bound();
+        let candidates = candidates(bound, &public_ips);
+        let listener = if tcp == Tcp::Listen { listen_tcp(bound).map_err(|error| warn_of_tcp(bound, &error)).ok() } else { None };
+        // The port may be somebody else's, such as that of HTTP on another address: UDP goes on alone.
+        let tcp = if listener.is_none() && tcp == Tcp::Listen { Tcp::Off } else { tcp };
+        let now = Instant::now();
+        let logins = if turn { Some(RelayLogins::generate(now)?) } else { None };
+        let turn = |index| {
+            let share = Share { index, of: 2 };
+            logins.as_ref().map(|logins| TurnServer::new(logins.clone(), candidates.clone(), share))
+        };
         let identity = Identity::generate()?;
         let fingerprint = identity.fingerprint();
         let poll = Poll::new().map_err(StartError::Threads)?;
         poll.registry().register(socket.source(), SOCKET, Interest::READABLE).map_err(StartError::Threads)?;
-        let waker = Waker::new(poll.registry(), WAKER).map_err(StartError::Threads)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(StartError::Threads)?);
+        let streams = match tcp {
+            Tcp::Off => None,
+            _ => Some(streams(now, listener, waker.clone(), turn(1)).map_err(StartError::Threads)?),
+        };
+        let mut threads = Vec::new();
+        let (link, handover) = match streams {
+            Some((streams, link, handover)) => {
+                let thread = std::thread::Builder::new().name("sfu-tcp".to_owned());
+                threads.push(thread.spawn(move || streams.run()).map_err(StartError::Threads)?);
+                (Some(link), Some(handover))
+            }
+            None => (None, None),
+        };
         let (commands, orders) = commands::queue(waker);
         let (tap_queue, tap_inputs) = tap::queue();
         let stats = Arc::new(Mutex::new(Stats::default()));
         let shard = Shard::new(ShardConfig::default(), move |now, ice| Transport::new(now, &identity, ice));
         let (heart, pulse) = heartbeat::heart(Instant::now());
-        let media = MediaThread::new(poll, socket, orders, shard, tap_queue, stats.clone(), heart);
+        let relays = Relays { turn: turn(0), streams: link };
+        let media = MediaThread::new(poll, socket, orders, shard, relays, tap_queue, stats.clone(), heart);
         let tap_commands = commands.clone();
         let tap_thread = std::thread::Builder::new().name("sfu-tap".to_owned());
         let tap_thread = tap_thread.spawn(move || tap::run(&tap_inputs, tap, tap_commands)).map_err(StartError::Threads)?;
         let media_thread = std::thread::Builder::new().name("sfu-media".to_owned()).stack_size(MEDIA_STACK);
         let media_thread = media_thread.spawn(move || media.run()).map_err(StartError::Threads)?;
-        let candidates = candidates(bound, &public_ips);
-        let threads = Mutex::new(vec![media_thread, tap_thread]);
-        let port = bound.port();
-        Ok(Self { inner: Arc::new(Inner { commands, candidates, fingerprint, port, stats, pulse, threads }) })
+        // The media thread first: the others end with it.
+        threads.splice(0..0, [media_thread, tap_thread]);
+        let (threads, port, tcp) = (Mutex::new(threads), bound.port(), tcp != Tcp::Off);
+        let inner = Inner { commands, candidates, tcp, logins, handover, fingerprint, port, stats, pulse, threads };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The addresses for `a=candidate` lines, best first: the public ones where configured; else the bound one; else, on a wildcard,
@@ -112,6 +196,27 @@ impl Sfu {
     #[must_use]
     pub fn candidates(&self) -> &[SocketAddr] {
         &self.inner.candidates
+    }
+
+    /// Whether the same addresses take media over TCP (RFC 6544, passive).
+    #[must_use]
+    pub fn takes_tcp(&self) -> bool {
+        self.inner.tcp
+    }
+
+    /// The TURN server, with a login for one connection. `name` tells connections apart; no colon in it. `None` where there is none.
+    #[must_use]
+    pub fn relay(&self, name: &str) -> Option<Relay> {
+        let login = self.inner.logins.as_ref()?.issue(Instant::now(), name);
+        Some(Relay { addresses: one_of_each_family(&self.inner.candidates), tcp: self.inner.tcp, login })
+    }
+
+    /// Takes a connection that begins like media, see [`opening`](crate::opening); nothing may have been read from it. Non-blocking.
+    /// Without [`Tcp::Shared`] or when too many wait it is closed.
+    pub fn take_stream(&self, stream: std::net::TcpStream) {
+        if let Some(handover) = &self.inner.handover {
+            handover.hand(stream);
+        }
     }
 
     /// SHA-256 of our certificate, for `a=fingerprint`.

@@ -42,7 +42,7 @@ impl Tap {
 }
 
 fn start(tap: Arc<Tap>) -> Sfu {
-    let config = SfuConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), public_ips: Vec::new() };
+    let config = SfuConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
     Sfu::start(config, tap).unwrap()
 }
 
@@ -213,10 +213,10 @@ fn a_panicking_callback_harms_nobody_else() {
 fn a_port_in_use_is_said_in_plain_words() {
     let sfu = start(Arc::default());
     let listen = SocketAddr::from(([127, 0, 0, 1], sfu.local_port()));
-    let error = Sfu::start(SfuConfig { listen, public_ips: Vec::new() }, Arc::new(Tap::default())).unwrap_err();
+    let error = Sfu::start(SfuConfig::new(listen), Arc::new(Tap::default())).unwrap_err();
     assert!(matches!(error, StartError::Bind { .. }));
     assert_eq!(error.to_string(), format!("UDP port {} on 127.0.0.1 is already in use", sfu.local_port()));
     let listen = SocketAddr::from(([203, 0, 113, 1], 9));
-    let error = Sfu::start(SfuConfig { listen, public_ips: Vec::new() }, Arc::new(Tap::default())).unwrap_err();
+    let error = Sfu::start(SfuConfig::new(listen), Arc::new(Tap::default())).unwrap_err();
     assert_eq!(error.to_string(), "this machine has no address 203.0.113.1 to listen on (UDP port 9)");
 }

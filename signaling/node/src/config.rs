@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::reach::RelayPolicy;
 use crate::session::Timing;
 
 /// Limits and times of signaling. The defaults are what Sora clients expect.
@@ -21,6 +22,8 @@ pub struct SignalingConfig {
     pub data: DataDefaults,
     /// How long a WHEP viewer whose publisher has gone waits for somebody to come back.
     pub viewer_patience: Duration,
+    /// Who is told of the TURN server.
+    pub relay: RelayPolicy,
     /// Times of one session.
     pub timing: Timing,
 }
@@ -35,6 +38,7 @@ impl Default for SignalingConfig {
             webhooks_to_private_addresses: false,
             data: DataDefaults::default(),
             viewer_patience: Duration::from_secs(30),
+            relay: RelayPolicy::default(),
             timing: Timing::default(),
         }
     }

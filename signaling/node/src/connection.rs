@@ -268,6 +268,7 @@ impl Connection {
         let peer = ids::next_peer();
         self.place = Some(Place::new(self.shared.clone(), channel.id.clone(), connection.clone(), peer));
         self.rpc_methods.clone_from(&grants.rpc_methods);
+        let ice_config = self.shared.ice_config(&connection, connect.client.sora_client.as_deref());
         let admission = Admission {
             video_bps_max: ChannelSettings::stored(&channel.settings).ok().and_then(|settings| settings.video_bps_max()),
             channel: channel.id,
@@ -277,6 +278,7 @@ impl Connection {
             audio_track: ids::next_track(),
             video_track: ids::next_track(),
             endpoint: self.shared.endpoint.clone(),
+            ice_config,
             has_hls,
             downlinks_max: self.shared.config.downlinks_per_peer_max,
             seed: rand::random(),

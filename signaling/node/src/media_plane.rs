@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use minamo_sfu::Relay;
 use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, PeerEvent, PeerId};
 
 /// The SFU's command queue is full. Whoever asked is refused.
@@ -16,6 +17,14 @@ pub type OnPeerEvent = Box<dyn Fn(PeerEvent) + Send + Sync>;
 pub trait MediaPlane: Send + Sync {
     /// Addresses that go into offers, best first, never empty.
     fn candidates(&self) -> Vec<SocketAddr>;
+    /// Whether media is taken over TCP, too, at the same addresses.
+    fn takes_tcp(&self) -> bool {
+        false
+    }
+    /// The TURN server with a login for the connection of that name. `None` where none runs.
+    fn relay(&self, _name: &str) -> Option<Relay> {
+        None
+    }
     /// Our certificate, the same for all peers.
     fn fingerprint(&self) -> Fingerprint;
     /// A peer will come with these credentials of ours.
@@ -33,6 +42,14 @@ pub trait MediaPlane: Send + Sync {
 impl MediaPlane for minamo_sfu::Sfu {
     fn candidates(&self) -> Vec<SocketAddr> {
         self.candidates().to_vec()
+    }
+
+    fn takes_tcp(&self) -> bool {
+        self.takes_tcp()
+    }
+
+    fn relay(&self, name: &str) -> Option<Relay> {
+        self.relay(name)
     }
 
     fn fingerprint(&self) -> Fingerprint {

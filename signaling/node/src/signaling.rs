@@ -10,12 +10,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::StatusCode;
 use minamo_catalog::Catalog;
-use minamo_media::ChannelId;
+use minamo_media::{ChannelId, ConnectionId};
+use minamo_signaling_proto::sdp::Candidate;
+use minamo_signaling_proto::sora::IceConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::WebhookClient;
 use crate::connection::Connection;
+use crate::reach;
 use crate::rooms::Rooms;
 use crate::session::{Closing, Endpoint};
 use crate::{ConnectionSummary, MediaPlane, Programmes, SignalingConfig};
@@ -45,6 +48,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// `offer.config` for that connection, whose client calls itself `sora_client`.
+    pub(crate) fn ice_config(&self, connection: &ConnectionId, sora_client: Option<&str>) -> IceConfig {
+        reach::ice_config(self.config.relay, self.media.relay(connection.as_str()), sora_client)
+    }
+
     /// Runs until it ends by itself; [`Signaling::shutdown`] waits for it.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
@@ -63,7 +71,8 @@ impl Signaling {
         programmes: Arc<dyn Programmes>,
         config: SignalingConfig,
     ) -> Self {
-        let endpoint = Arc::new(Endpoint { candidates: media.candidates(), fingerprint: media.fingerprint() });
+        let candidates = Candidate::all(&media.candidates(), media.takes_tcp());
+        let endpoint = Arc::new(Endpoint { candidates, fingerprint: media.fingerprint() });
         let webhooks = WebhookClient::new(config.webhooks_to_private_addresses);
         let shared = Shared {
             media: Box::new(media),

@@ -27,7 +27,7 @@ impl TapSink for Nothing {
 pub fn run(fingerprint: &str) -> Result<()> {
     let bytes = (0..32).map(|at| Ok(u8::from_str_radix(fingerprint.get(2 * at..2 * at + 2).context("too short")?, 16)?));
     let Ok(fingerprint) = bytes.collect::<Result<Vec<u8>>>()?.try_into().map(Fingerprint) else { bail!("32 bytes") };
-    let config = SfuConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), public_ips: Vec::new() };
+    let config = SfuConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
     let sfu = Sfu::start(config, Arc::new(Nothing))?;
     println!("{}", sfu.local_port());
     for line in std::io::stdin().lock().lines() {

@@ -40,8 +40,10 @@ export async function launch(extraFlags = [], { netns } = {}) {
   return {
     context,
     logs,
-    async page(url = `http://127.0.0.1:${pages.port}/`) {
+    /** `init`: a function that runs with `argument` before anything else on the page. */
+    async page(url = `http://127.0.0.1:${pages.port}/`, init, argument) {
       const page = await context.newPage();
+      if (init) await page.addInitScript(init, argument);
       page.on('console', (message) => logs.push(message.text()));
       page.on('pageerror', (error) => logs.push(`pageerror ${error.message}`));
       await page.goto(url);

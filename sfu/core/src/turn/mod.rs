@@ -136,6 +136,12 @@ impl TurnServer {
         }
     }
 
+    /// Whether that client has an allocation.
+    #[must_use]
+    pub fn knows(&self, client: &Route) -> bool {
+        self.allocations.contains_key(client)
+    }
+
     /// When to call [`Self::handle_timeout`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

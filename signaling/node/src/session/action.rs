@@ -1,11 +1,11 @@
 //! What a session wants done.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use minamo_sfu_core::model::{Command, Fingerprint};
+use minamo_signaling_proto::sdp::Candidate;
 use minamo_signaling_proto::sora::{BadMessage, Connect};
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use super::Published;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// For offers, best first.
-    pub candidates: Vec<SocketAddr>,
+    pub candidates: Vec<Candidate>,
     /// Of our certificate.
     pub fingerprint: Fingerprint,
 }

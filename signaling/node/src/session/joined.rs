@@ -7,8 +7,7 @@ use minamo_media::{ChannelId, Codec, ConnectionId, Kind, TrackId, TrackInfo};
 use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
 use minamo_signaling_proto::sdp::{opus_fmtp, video_fmtp};
 use minamo_signaling_proto::sora::{
-    ClientMessage, Connect, Control, IceConfig, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, Role, SORA_VERSION,
-    ServerMessage,
+    ClientMessage, Connect, Control, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, Role, SORA_VERSION, ServerMessage,
 };
 
 use super::ending::Ending;
@@ -85,7 +84,7 @@ impl Joined {
         let layers = layers::offered(&connect);
         Offer {
             sdp: self.negotiation.description(),
-            config: IceConfig::default(),
+            config: admission.ice_config.clone(),
             ids: OfferedIds {
                 session_id: admission.session_id.clone(),
                 client_id: connect.client_id.unwrap_or_else(|| connection_id.clone()),

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use minamo_media::{ChannelId, ConnectionId, TrackId};
 use minamo_sfu_core::model::{DataMessage, PeerEvent, PeerId};
-use minamo_signaling_proto::sora::{ClientMessage, Connect, Control, truncate};
+use minamo_signaling_proto::sora::{ClientMessage, Connect, Control, IceConfig, truncate};
 
 pub use action::{Action, Closing, Endpoint, Reason};
 use ending::Ending;
@@ -87,6 +87,8 @@ pub struct Admission {
     pub video_track: TrackId,
     /// Our side of the transport.
     pub endpoint: Arc<Endpoint>,
+    /// `offer.config`.
+    pub ice_config: IceConfig,
     /// The channel has HLS: what it sends is tapped.
     pub has_hls: bool,
     /// The channel's largest video bitrate, bits per second.

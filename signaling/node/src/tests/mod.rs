@@ -39,6 +39,7 @@ pub(super) fn admission() -> Admission {
         audio_track: TrackId(1),
         video_track: TrackId(2),
         endpoint: endpoint(),
+        ice_config: minamo_signaling_proto::sora::IceConfig::default(),
         has_hls: true,
         video_bps_max: None,
         downlinks_max: 100,

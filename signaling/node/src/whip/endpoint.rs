@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
+use axum::response::AppendHeaders;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId};
@@ -26,6 +27,7 @@ use crate::door::PUBLISHER_THERE;
 use crate::figures::Figures;
 use crate::mailbox::Mailbox;
 use crate::place::Place;
+use crate::reach;
 use crate::rooms::{JoinError, Newcomer, Particulars};
 use crate::session::{Grants, Media, Reason};
 use crate::signaling::{Open, Shared};
@@ -57,7 +59,7 @@ pub(super) fn overloaded() -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is full: try again later").retry_after_s(5)
 }
 
-type Created = (StatusCode, [(HeaderName, String); 4], String);
+type Created = (StatusCode, [(HeaderName, String); 4], AppendHeaders<Vec<(HeaderName, String)>>, String);
 
 /// What the query says; other members are ignored.
 #[derive(Default, serde::Deserialize)]
@@ -116,6 +118,8 @@ impl Candidate {
         let answer = answering.text(&self.shared.endpoint);
         self.tell_sfu(place.peer, &answering).map_err(|Busy| overloaded())?;
         tracing::info!(channel = %channel.id, connection = %place.connection, way = self.way.folder(), "joins");
+        let links = self.shared.media.relay(place.connection.as_str()).map(|relay| reach::links(&relay)).unwrap_or_default();
+        let links = links.into_iter().map(|link| (header::LINK, link)).collect();
         let folder = self.way.folder();
         let (session, etag) = self.spawn(endpoints, place, answering, viewing);
         let location = format!("/{folder}/{}/{session}", channel.id);
@@ -125,7 +129,7 @@ impl Candidate {
             (header::ETAG, etag),
             (ACCEPT_PATCH, SDP_FRAGMENT.into()),
         ];
-        Ok((StatusCode::CREATED, headers, answer))
+        Ok((StatusCode::CREATED, headers, AppendHeaders(links), answer))
     }
 
     async fn channel(&self, id: &ChannelId) -> Result<Channel, ApiError> {

@@ -1,9 +1,8 @@
 //! SDP fragments (RFC 8840 §9) as `PATCH` carries them: a client's candidates, or its new ICE credentials and then ours.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::SocketAddr;
 
-use super::offer::write_candidates;
+use super::candidate::{Candidate, write_candidates};
 
 /// Longest fragment that is read, in bytes: a few dozen candidates.
 pub const FRAGMENT_BYTES_MAX: usize = 16 * 1024;
@@ -87,7 +86,7 @@ pub struct ServerFragment<'a> {
     /// Our new ICE password.
     pub ice_pwd: &'a str,
     /// All our candidates, best first.
-    pub candidates: &'a [SocketAddr],
+    pub candidates: &'a [Candidate],
 }
 
 impl Display for ServerFragment<'_> {

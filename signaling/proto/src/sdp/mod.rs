@@ -7,6 +7,7 @@
 //! [`ServerAnswer`] they are the client's.
 
 mod answer;
+mod candidate;
 mod choice;
 mod client_offer;
 mod format;
@@ -16,6 +17,7 @@ mod server_answer;
 mod simulcast;
 
 pub use answer::{Answer, AnswerSection, BadSdp, Direction, MediaKind, SDP_BYTES_MAX, SECTIONS_MAX, Setup};
+pub use candidate::Candidate;
 pub use choice::{Preference, TAKEN};
 pub use client_offer::{BadOffer, ClientOffer, OfferedSection};
 pub use format::{Format, FormatTable, h264_fmtp, opus_fmtp, video_fmtp};

@@ -1,11 +1,11 @@
 //! Writes offers and re-offers.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::SocketAddr;
 
 use minamo_media::{Codec, Kind};
 
 use super::Format;
+use super::candidate::{Candidate, write_candidates};
 use super::extension::{
     ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
 };
@@ -24,7 +24,7 @@ pub struct Description<'a> {
     /// SHA-256 of our certificate.
     pub fingerprint: &'a [u8; 32],
     /// All our candidates, best first: there is no message for later ones.
-    pub candidates: &'a [SocketAddr],
+    pub candidates: &'a [Candidate],
     /// In the order of their first appearance, removed ones included.
     pub sections: &'a [Section],
 }
@@ -164,17 +164,6 @@ pub(super) fn write_fingerprint(f: &mut Formatter<'_>, fingerprint: &[u8; 32]) -
         write!(f, "{colon}{byte:02X}")?;
     }
     f.write_str("\r\n")
-}
-
-pub(super) fn write_candidates(f: &mut Formatter<'_>, candidates: &[SocketAddr]) -> fmt::Result {
-    for (index, address) in candidates.iter().enumerate() {
-        // RFC 8445 §5.1.2.1: type preference of a host candidate, our order, component 1.
-        let local_preference = 65_535_u64.saturating_sub(index as u64);
-        let priority = (126 << 24) + (local_preference << 8) + 255;
-        let (ip, port) = (address.ip(), address.port());
-        write!(f, "a=candidate:{} 1 udp {priority} {ip} {port} typ host\r\n", index + 1)?;
-    }
-    f.write_str("a=end-of-candidates\r\n")
 }
 
 fn media_line(f: &mut Formatter<'_>, body: &Body) -> fmt::Result {

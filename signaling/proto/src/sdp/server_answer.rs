@@ -1,10 +1,10 @@
 //! Writes answers to [`super::ClientOffer`]s: payload types and extension ids are the client's.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::SocketAddr;
 
+use super::candidate::{Candidate, write_candidates};
 use super::extension::Extension;
-use super::offer::{feedback, write_candidates, write_fingerprint, write_ssrcs};
+use super::offer::{feedback, write_fingerprint, write_ssrcs};
 use super::{Downlink, Format, OfferedSection, Uplink};
 
 /// A whole answer. Its `Display` is the text.
@@ -19,7 +19,7 @@ pub struct ServerAnswer<'a> {
     /// SHA-256 of our certificate.
     pub fingerprint: &'a [u8; 32],
     /// All our candidates, best first.
-    pub candidates: &'a [SocketAddr],
+    pub candidates: &'a [Candidate],
     /// The offer's sections, all of them in order.
     pub sections: &'a [(OfferedSection, Reply)],
 }
