@@ -6,6 +6,7 @@ mod containment;
 mod control;
 mod fanout;
 mod key_frames;
+mod layered;
 mod lifecycle;
 mod link;
 mod loss;

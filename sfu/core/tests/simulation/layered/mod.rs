@@ -1,0 +1,8 @@
+//! Layers: latched, chosen, switched, thinned out, cached, tapped, in every codec that has them.
+
+mod joins;
+mod shape;
+mod source;
+mod stage;
+mod switching;
+mod viewer;
