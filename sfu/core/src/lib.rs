@@ -21,4 +21,5 @@ mod bandwidth;
 mod budget;
 mod downlink;
 mod peer;
+mod table;
 mod track;

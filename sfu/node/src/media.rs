@@ -33,6 +33,9 @@ const RECEIVES: usize = 8;
 const DRAIN_EVERY: usize = 64;
 /// Datagrams taken from the queue of those that came over TCP before the socket gets its turn: as many as it holds.
 const STREAM_BURST: usize = 4096;
+/// From one turn to the next at least: what comes in between is taken together. Waking up costs as much as forwarding several packets.
+/// It delays a packet that comes into a busy time by as much, and one that comes into a calm one not at all.
+const PACE: Duration = Duration::from_micros(900);
 /// After a panic in a timer that timer is left alone for so long: the thread must not spin on a bug.
 const PANIC_REST: Duration = Duration::from_millis(100);
 
@@ -63,6 +66,7 @@ pub(crate) struct MediaThread {
     stats: Arc<Mutex<Stats>>,
     heart: Heart,
     publish_at: Instant,
+    turned_at: Instant,
     readable: bool,
 }
 
@@ -80,7 +84,17 @@ impl MediaThread {
         let Relays { turn, streams } = relays;
         let (callbacks, counts) = (HashMap::new(), ThreadCounts::default());
         let engine = Engine { shard, turn, streams, callbacks, tap, counts, undrained: 0, rest_until: None };
-        Self { poll, socket, orders, engine, stats, heart, publish_at: Instant::now(), readable: false }
+        Self {
+            poll,
+            socket,
+            orders,
+            engine,
+            stats,
+            heart,
+            publish_at: Instant::now(),
+            turned_at: Instant::now(),
+            readable: false,
+        }
     }
 
     /// Until [`Commands::stop`](crate::commands::Commands::stop).
@@ -88,17 +102,34 @@ impl MediaThread {
         let mut events = Events::with_capacity(8);
         while !self.orders.stopped() {
             self.heart.beat(Instant::now());
-            let wait = if self.readable { Duration::ZERO } else { self.wait(Instant::now()) };
-            if let Err(error) = self.poll.poll(&mut events, Some(wait))
-                && error.kind() != std::io::ErrorKind::Interrupted
-            {
+            if let Err(error) = self.rest(&mut events) {
                 tracing::error!(%error, "the media thread cannot wait for its socket and ends");
                 break;
             }
-            self.readable |= events.iter().any(|event| event.token() == SOCKET);
             self.turn();
         }
         self.say_goodbye();
+    }
+
+    /// Until something comes or is due, and not too soon after the turn before. Without rest where something was left unread.
+    fn rest(&mut self, events: &mut Events) -> std::io::Result<()> {
+        let wait = if self.readable { Duration::ZERO } else { self.wait(Instant::now()) };
+        self.wait_for(events, wait)?;
+        if let Some(early) = PACE.checked_sub(self.turned_at.elapsed()).filter(|_| !wait.is_zero()) {
+            std::thread::sleep(early);
+            // What came meanwhile is taken in this turn and must not cause another.
+            self.wait_for(events, Duration::ZERO)?;
+        }
+        self.turned_at = Instant::now();
+        Ok(())
+    }
+
+    fn wait_for(&mut self, events: &mut Events, wait: Duration) -> std::io::Result<()> {
+        match self.poll.poll(events, Some(wait)) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error),
+            _ => self.readable |= events.iter().any(|event| event.token() == SOCKET),
+        }
+        Ok(())
     }
 
     fn turn(&mut self) {

@@ -77,12 +77,13 @@ fn engine(scene: Scene) -> Result<()> {
 fn process(scene: Scene) -> Result<()> {
     let outcome = process::run(scene, Duration::from_secs(10))?;
     println!(
-        "{scene}: {:.0} ns a packet, {:.2} ms a join, {:.1} KiB idle, {:.1} KiB active, the load saw {:.1} %",
+        "{scene}: {:.0} ns a packet, {:.2} ms a join, {:.1} KiB idle, {:.1} KiB active, the load saw {:.1} % and kept {:.0} % of its pace",
         outcome.per_packet,
         outcome.per_join / 1e6,
         outcome.idle_kib,
         outcome.active_kib,
         outcome.seen * 100.0,
+        outcome.pace * 100.0,
     );
     Ok(())
 }

@@ -19,7 +19,7 @@ mod reports;
 mod stats;
 mod transport;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -33,6 +33,7 @@ pub use self::stats::Stats;
 pub use self::transport::PeerTransport;
 use crate::model::{CloseReason, IceCredentials, LayerCause, PeerEvent, PeerId};
 use crate::peer::{Peer, REPORT_INTERVAL};
+use crate::table::Table;
 use crate::track::Track;
 use crate::transport::{Input, Route, Transmit, TransportCounters};
 
@@ -63,10 +64,10 @@ pub type MakeTransport<T> = Box<dyn FnMut(Instant, IceCredentials) -> T + Send>;
 pub struct Shard<T: PeerTransport> {
     config: ShardConfig,
     make_transport: MakeTransport<T>,
-    peers: HashMap<PeerId, Peer<T>>,
-    tracks: HashMap<TrackId, Track>,
+    peers: Table<PeerId, Peer<T>>,
+    tracks: Table<TrackId, Track>,
     /// Who is sent a track. Kept apart from the tracks: a subscriber may come before its publisher's uplink.
-    subscribers: HashMap<TrackId, Vec<PeerId>>,
+    subscribers: Table<TrackId, Vec<PeerId>>,
     addresses: Addresses,
     timers: BTreeSet<(Instant, PeerId)>,
     fanout: Fanout,
@@ -89,9 +90,9 @@ impl<T: PeerTransport> Shard<T> {
         Self {
             config,
             make_transport: Box::new(make_transport),
-            peers: HashMap::new(),
-            tracks: HashMap::new(),
-            subscribers: HashMap::new(),
+            peers: Table::default(),
+            tracks: Table::default(),
+            subscribers: Table::default(),
             addresses: Addresses::default(),
             timers: BTreeSet::new(),
             fanout: Fanout::default(),

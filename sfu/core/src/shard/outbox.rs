@@ -1,6 +1,6 @@
 //! What waits to leave a shard.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use minamo_media::TrackId;
@@ -9,6 +9,7 @@ use crate::downlink::Downlink;
 use crate::model::PeerId;
 use crate::peer::Peer;
 use crate::shard::{PeerTransport, ShardEvent, TapInput};
+use crate::table::Table;
 use crate::track::Track;
 use crate::transport::Transmit;
 
@@ -83,7 +84,7 @@ impl Outbox {
         self.senders.front().copied()
     }
 
-    pub(super) fn transmit<T: PeerTransport>(&mut self, peers: &mut HashMap<PeerId, Peer<T>>) -> Option<Transmit> {
+    pub(super) fn transmit<T: PeerTransport>(&mut self, peers: &mut Table<PeerId, Peer<T>>) -> Option<Transmit> {
         while let Some(id) = self.senders.front() {
             if let Some(peer) = peers.get_mut(id) {
                 if let Some(transmit) = peer.transport.poll_transmit() {

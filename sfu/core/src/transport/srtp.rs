@@ -65,9 +65,11 @@ impl Srtp {
 
     /// Appends the sealed packet to `out`. False, and nothing is appended, when it cannot be sealed.
     pub(super) fn seal_rtp(&mut self, packet: &[u8], out: &mut BytesMut) -> bool {
-        let Some(length) = outline(&mut self.header, packet) else { return false };
         if let Some(sealer) = &mut self.sealer {
-            return sealer.seal(packet, length, out);
+            return header_length(packet).is_some_and(|length| sealer.seal(packet, length, out));
+        }
+        if outline(&mut self.header, packet).is_none() {
+            return false;
         }
         let sealed = self.seal.encrypt_rtp_with_header(packet, &self.header);
         sealed.map(|sealed| out.extend_from_slice(&sealed)).is_ok()
@@ -157,6 +159,19 @@ fn verdict(error: &Error) -> OpenError {
 
 fn blank_header() -> Header {
     Header { version: 2, extensions: vec![Extension { id: 0, payload: Bytes::new() }], ..Header::default() }
+}
+
+/// The length of a packet's RTP header. `None` if it is not all there.
+fn header_length(packet: &[u8]) -> Option<usize> {
+    let first = *packet.first()?;
+    let fixed = 12 + 4 * usize::from(first & 0x0F);
+    let length = if first & 0x10 == 0 {
+        fixed
+    } else {
+        let words = packet.get(fixed + 2..fixed + 4)?;
+        fixed + 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]))
+    };
+    (first >> 6 == 2 && packet.len() >= length).then_some(length)
 }
 
 /// Fills in what SRTP needs of a header: its exact length on the wire, the SSRC and the sequence number. Extensions are opaque here, so
