@@ -102,6 +102,8 @@ pub struct Light {
     report_at: Instant,
     check_at: Instant,
     ask_at: Instant,
+    /// The id of the transport-cc extension.
+    pub transport_cc: u8,
     /// RTP packets that came.
     pub packets: u64,
     /// Packets whose sample did not open.
@@ -142,6 +144,7 @@ impl Light {
             report_at: at(REPORT),
             check_at: at(CHECK),
             ask_at: at(ASK),
+            transport_cc: TRANSPORT_CC,
             packets: 0,
             broken: 0,
         })
@@ -256,7 +259,7 @@ impl Light {
         // The header is in clear; the tag at the end may look like padding, but these packets have none.
         let Ok(packet) = Packet::parse(datagram) else { return };
         self.packets += 1;
-        let wide = packet.extension(TRANSPORT_CC).and_then(|data| data.try_into().ok()).map(u16::from_be_bytes);
+        let wide = packet.extension(self.transport_cc).and_then(|data| data.try_into().ok()).map(u16::from_be_bytes);
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
         self.arrivals.note(wide, now.saturating_duration_since(self.start).as_micros() as i64);
         match self.flows.iter_mut().find(|flow| flow.ssrc == ssrc) {

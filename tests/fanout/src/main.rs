@@ -12,6 +12,8 @@ mod media;
 mod process;
 mod serve;
 mod sink;
+#[cfg(feature = "stacks")]
+mod stacks;
 
 use std::time::Duration;
 
@@ -44,6 +46,10 @@ fn main() -> Result<()> {
         // The negative control: the publisher leaves packets out.
         ["flood", seconds, "sabotage"] => flood::run(Duration::from_secs(seconds.parse()?), true),
         ["serve", fingerprint] => serve::run(fingerprint),
+        #[cfg(feature = "stacks")]
+        ["str0m", subscribers] => stack::<stacks::Str0m>("str0m in RTP mode", subscribers.parse()?),
+        #[cfg(feature = "stacks")]
+        ["rtc", subscribers] => stack::<stacks::PeerConnection>("rtc", subscribers.parse()?),
         // Without the kernel, for callgrind and perf.
         ["dry", subscribers] => dry(Scene::Fanout(subscribers.parse()?)),
         _ => bail!("arguments: none, or engine N, or engine R S, or dry N"),
@@ -84,6 +90,21 @@ fn process(scene: Scene) -> Result<()> {
         outcome.active_kib,
         outcome.seen * 100.0,
         outcome.pace * 100.0,
+    );
+    Ok(())
+}
+
+#[cfg(feature = "stacks")]
+fn stack<S: stacks::Stack>(name: &str, subscribers: usize) -> Result<()> {
+    let limits = Limits::measure(subscribers)?;
+    let seconds = Duration::from_millis((100_000_000 / (subscribers as u64 * 270)).clamp(500, 5000));
+    let outcome = stacks::run::<S>(subscribers, seconds)?;
+    println!(
+        "{name}, 1 to {subscribers}: {:.0} ns a packet; bare sendto {:.0}: {:.2} of it; {:.2} ms a join",
+        outcome.per_packet,
+        limits.sendto,
+        outcome.per_packet / limits.sendto,
+        outcome.per_join / 1e6,
     );
     Ok(())
 }

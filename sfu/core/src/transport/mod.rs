@@ -3,9 +3,11 @@
 //! Datagrams, times and plain packets go in; datagrams, plain packets and a deadline come out. No socket, no clock. Whatever a peer or
 //! a stranger with its address sends, the worst outcome is that this one transport closes.
 
+mod cm80;
 mod counters;
 mod dtls;
 mod identity;
+mod open;
 mod record;
 mod routes;
 mod sctp;
@@ -244,7 +246,7 @@ impl Transport {
                 self.on_dtls(now, events, &mut out);
                 self.queue(out);
             }
-            Some(128..=191) if self.admit(&route) => self.on_srtp(&data),
+            Some(128..=191) if self.admit(&route) => self.on_srtp(data),
             Some(20..=63 | 128..=191) => {}
             _ => self.counters.garbage += 1,
         }
@@ -275,7 +277,7 @@ impl Transport {
         }
     }
 
-    fn on_srtp(&mut self, data: &[u8]) {
+    fn on_srtp(&mut self, data: BytesMut) {
         // RFC 5761 §4: RTCP packet types share the byte with marker and payload type.
         let Some(&kind) = data.get(1) else {
             self.counters.garbage += 1;

@@ -1,29 +1,20 @@
-//! SRTP and SRTCP (RFC 3711, RFC 7714) over `rtc-srtp`, with what it leaves open: a bound on SSRCs, no allocation for headers, and
-//! none for the packets that are sent most.
+//! SRTP and SRTCP (RFC 3711) of one session, of the profile that DTLS has chosen.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rtc_crypto::RTCCrypto;
-use rtc_rtp::header::{Extension, Header};
 use rtc_shared::error::Error;
 use rtc_srtp::config::SessionKeys;
-use rtc_srtp::context::Context;
-use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use rtc_srtp::protection_profile::ProtectionProfile;
 
-use super::seal::Sealer;
+use super::cm80::Cm80;
+use super::open::{INDEX, Opener};
+use super::seal::{Sealer, TAG};
 
 /// SSRCs that one peer may use in each of RTP and RTCP. Packets of further ones are dropped and counted.
-const MAX_SOURCES: usize = 256;
+pub(super) const MAX_SOURCES: usize = 256;
 
-/// `rtc-srtp` remembers every SSRC that it was asked about, authentic or not. Unknown ones are therefore tried in a context that is
-/// thrown away after so many forgeries, and reach the real one only when they are authentic.
-const MAX_FORGERIES: u32 = 64;
-
-/// How many packets late one may come (a resent packet keeps its sequence number when RTX is not negotiated).
-const REPLAY_WINDOW: usize = 1024;
-
-/// The longest header extension that RFC 3550 can express.
-static ZEROS: [u8; 4 * 0xFFFF] = [0; 4 * 0xFFFF];
+/// The tag of the profile without GCM.
+const CM80_TAG: usize = 10;
 
 /// Why a packet did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,159 +30,72 @@ pub(super) enum OpenError {
 }
 
 /// Both directions of a keyed session.
-pub(super) struct Srtp {
-    /// Seals RTP where the profile is AES-128-GCM.
-    sealer: Option<Sealer>,
-    /// Seals everything else.
-    seal: Context,
-    open: Context,
-    probation: Context,
-    forgeries: u32,
-    keys: SessionKeys,
-    profile: ProtectionProfile,
-    rtp_sources: Vec<u32>,
-    rtcp_sources: Vec<u32>,
-    header: Header,
+pub(super) enum Srtp {
+    /// AES-128-GCM (RFC 7714), ours.
+    Gcm(Sealer, Opener),
+    /// AES-128-CM with HMAC-SHA1-80: for clients that have no GCM.
+    Cm80(Box<Cm80>),
 }
 
 impl Srtp {
     pub(super) fn new(keys: SessionKeys, profile: ProtectionProfile, crypto: &dyn RTCCrypto) -> Result<Self, Error> {
-        let seal = Context::new(&keys.local_master_key, &keys.local_master_salt, profile, None, None, crypto)?;
-        let (open, probation) = (opener(&keys, profile, crypto)?, opener(&keys, profile, crypto)?);
-        let (rtp_sources, rtcp_sources, header) = (Vec::new(), Vec::new(), blank_header());
-        let sealer = sealer(&keys, profile, crypto)?;
-        Ok(Self { sealer, seal, open, probation, forgeries: 0, keys, profile, rtp_sources, rtcp_sources, header })
+        if !matches!(profile, ProtectionProfile::AeadAes128Gcm) {
+            return Ok(Self::Cm80(Box::new(Cm80::new(keys, crypto)?)));
+        }
+        let (Some(key), Some(salt)) = (keys.local_master_key.first_chunk(), keys.local_master_salt.first_chunk()) else {
+            return Err(Error::Crypto("short keys".to_owned()));
+        };
+        let (Some(remote_key), Some(remote_salt)) = (keys.remote_master_key.first_chunk(), keys.remote_master_salt.first_chunk())
+        else {
+            return Err(Error::Crypto("short keys".to_owned()));
+        };
+        let failed = |error: rtc_crypto::CryptoError| Error::Crypto(error.to_string());
+        let sealer = Sealer::new(key, salt, crypto).map_err(failed)?;
+        Ok(Self::Gcm(sealer, Opener::new(remote_key, remote_salt, crypto).map_err(failed)?))
     }
 
     /// Appends the sealed packet to `out`. False, and nothing is appended, when it cannot be sealed.
     pub(super) fn seal_rtp(&mut self, packet: &[u8], out: &mut BytesMut) -> bool {
-        if let Some(sealer) = &mut self.sealer {
-            return header_length(packet).is_some_and(|length| sealer.seal(packet, length, out));
+        match self {
+            Self::Gcm(sealer, _) => sealer.seal_rtp(packet, out),
+            Self::Cm80(cm80) => cm80.seal_rtp(packet, out),
         }
-        if outline(&mut self.header, packet).is_none() {
-            return false;
-        }
-        let sealed = self.seal.encrypt_rtp_with_header(packet, &self.header);
-        sealed.map(|sealed| out.extend_from_slice(&sealed)).is_ok()
     }
 
     /// What a sealed RTP packet is longer.
     pub(super) fn rtp_overhead(&self) -> usize {
-        self.profile.rtp_auth_tag_len() + self.profile.aead_auth_tag_len()
+        match self {
+            Self::Gcm(..) => TAG,
+            Self::Cm80(_) => CM80_TAG,
+        }
     }
 
     /// What a sealed RTCP packet is longer: tag and index.
     pub(super) fn rtcp_overhead(&self) -> usize {
-        self.profile.rtcp_auth_tag_len() + self.profile.aead_auth_tag_len() + 4
+        self.rtp_overhead() + INDEX
     }
 
     /// Like [`Self::seal_rtp`], for RTCP.
     pub(super) fn seal_rtcp(&mut self, packet: &[u8], out: &mut BytesMut) -> bool {
-        self.seal.encrypt_rtcp(packet).map(|sealed| out.extend_from_slice(&sealed)).is_ok()
-    }
-
-    pub(super) fn open_rtp(&mut self, packet: &[u8], crypto: &dyn RTCCrypto) -> Result<BytesMut, OpenError> {
-        outline(&mut self.header, packet).ok_or(OpenError::Malformed)?;
-        let ssrc = self.header.ssrc;
-        if !self.rtp_sources.contains(&ssrc) {
-            let tried = self.probation.decrypt_rtp_with_header(packet, &self.header).map(drop);
-            self.admit(tried, crypto)?;
-            admit_source(&mut self.rtp_sources, ssrc)?;
+        match self {
+            Self::Gcm(sealer, _) => sealer.seal_rtcp(packet, out),
+            Self::Cm80(cm80) => cm80.seal_rtcp(packet, out),
         }
-        self.open.decrypt_rtp_with_header(packet, &self.header).map_err(|error| verdict(&error))
     }
 
-    pub(super) fn open_rtcp(&mut self, packet: &[u8], crypto: &dyn RTCCrypto) -> Result<BytesMut, OpenError> {
-        let ssrc = packet.get(4..8).and_then(|bytes| bytes.first_chunk::<4>()).map(|bytes| u32::from_be_bytes(*bytes));
-        let ssrc = ssrc.ok_or(OpenError::Malformed)?;
-        if !self.rtcp_sources.contains(&ssrc) {
-            let tried = self.probation.decrypt_rtcp(packet).map(drop);
-            self.admit(tried, crypto)?;
-            admit_source(&mut self.rtcp_sources, ssrc)?;
+    /// The plain packet out of a sealed one.
+    pub(super) fn open_rtp(&mut self, packet: BytesMut, crypto: &dyn RTCCrypto) -> Result<BytesMut, OpenError> {
+        match self {
+            Self::Gcm(_, opener) => opener.open_rtp(packet),
+            Self::Cm80(cm80) => cm80.open_rtp(&packet, crypto),
         }
-        self.open.decrypt_rtcp(packet).map_err(|error| verdict(&error))
     }
 
-    fn admit(&mut self, tried: Result<(), Error>, crypto: &dyn RTCCrypto) -> Result<(), OpenError> {
-        let Err(error) = tried else { return Ok(()) };
-        self.forgeries += 1;
-        if self.forgeries >= MAX_FORGERIES
-            && let Ok(fresh) = opener(&self.keys, self.profile, crypto)
-        {
-            (self.probation, self.forgeries) = (fresh, 0);
+    /// Like [`Self::open_rtp`], for RTCP.
+    pub(super) fn open_rtcp(&mut self, packet: BytesMut, crypto: &dyn RTCCrypto) -> Result<BytesMut, OpenError> {
+        match self {
+            Self::Gcm(_, opener) => opener.open_rtcp(packet),
+            Self::Cm80(cm80) => cm80.open_rtcp(&packet, crypto),
         }
-        Err(verdict(&error))
     }
-}
-
-fn admit_source(sources: &mut Vec<u32>, ssrc: u32) -> Result<(), OpenError> {
-    if sources.len() >= MAX_SOURCES {
-        return Err(OpenError::TooManySources);
-    }
-    sources.push(ssrc);
-    Ok(())
-}
-
-fn opener(keys: &SessionKeys, profile: ProtectionProfile, crypto: &dyn RTCCrypto) -> Result<Context, Error> {
-    let (rtp, rtcp) = (srtp_replay_protection(REPLAY_WINDOW), srtcp_replay_protection(REPLAY_WINDOW));
-    Context::new(&keys.remote_master_key, &keys.remote_master_salt, profile, Some(rtp), Some(rtcp), crypto)
-}
-
-fn sealer(keys: &SessionKeys, profile: ProtectionProfile, crypto: &dyn RTCCrypto) -> Result<Option<Sealer>, Error> {
-    let (key, salt) = (keys.local_master_key.first_chunk(), keys.local_master_salt.first_chunk());
-    match (profile, key, salt) {
-        (ProtectionProfile::AeadAes128Gcm, Some(key), Some(salt)) => {
-            Sealer::new(key, salt, crypto).map(Some).map_err(|error| Error::Crypto(error.to_string()))
-        }
-        _ => Ok(None),
-    }
-}
-
-fn verdict(error: &Error) -> OpenError {
-    match error {
-        Error::SrtpSsrcDuplicated(..) | Error::SrtcpSsrcDuplicated(..) | Error::ErrDuplicated => OpenError::Replayed,
-        Error::ErrTooShortRtp | Error::ErrTooShortRtcp | Error::SrtpTooSmall(..) | Error::SrtcpTooSmall(..) => {
-            OpenError::Malformed
-        }
-        _ => OpenError::NotAuthentic,
-    }
-}
-
-fn blank_header() -> Header {
-    Header { version: 2, extensions: vec![Extension { id: 0, payload: Bytes::new() }], ..Header::default() }
-}
-
-/// The length of a packet's RTP header. `None` if it is not all there.
-fn header_length(packet: &[u8]) -> Option<usize> {
-    let first = *packet.first()?;
-    let fixed = 12 + 4 * usize::from(first & 0x0F);
-    let length = if first & 0x10 == 0 {
-        fixed
-    } else {
-        let words = packet.get(fixed + 2..fixed + 4)?;
-        fixed + 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]))
-    };
-    (first >> 6 == 2 && packet.len() >= length).then_some(length)
-}
-
-/// Fills in what SRTP needs of a header: its exact length on the wire, the SSRC and the sequence number. Extensions are opaque here, so
-/// that no odd padding changes the length, and nothing is allocated. Returns the header's length.
-fn outline(header: &mut Header, packet: &[u8]) -> Option<usize> {
-    let fixed = packet.get(..12)?;
-    if fixed[0] >> 6 != 2 {
-        return None;
-    }
-    let csrcs = usize::from(fixed[0] & 0x0F);
-    header.csrc.resize(csrcs, 0);
-    header.sequence_number = u16::from_be_bytes([fixed[2], fixed[3]]);
-    header.ssrc = u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
-    header.extension = fixed[0] & 0x10 != 0;
-    let mut length = 12 + 4 * csrcs;
-    if header.extension {
-        let head = packet.get(length..length + 4)?;
-        let size = 4 * usize::from(u16::from_be_bytes([head[2], head[3]]));
-        header.extensions.first_mut()?.payload = Bytes::from_static(&ZEROS[..size]);
-        length += 4 + size;
-    }
-    (packet.len() >= length).then_some(length)
 }
