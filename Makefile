@@ -43,7 +43,9 @@ network: setup-test web ## real Chromium over a bad link (root; not yet part of 
 
 bench: setup-run web ## share of a core per transmuxed channel; ns per forwarded packet beside the bare limit
 	@cargo build --release --locked -p minamo -p minamo-tests --bins
+	@cargo build --release --locked -p minamo-fanout --features stacks
 	@target/release/minamo-bench
+	@target/release/minamo-fanout
 
 MINUTES ?= 10
 soak: web ## peers that come and go for MINUTES=10: memory and descriptors must stay flat

@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        [] => SCENES.into_iter().try_for_each(engine),
+        [] => all(),
         ["engine", subscribers] => engine(Scene::Fanout(subscribers.parse()?)),
         ["engine", rooms, size] => engine(Scene::Rooms(rooms.parse()?, size.parse()?)),
         ["process", subscribers] => process(Scene::Fanout(subscribers.parse()?)),
@@ -54,6 +54,24 @@ fn main() -> Result<()> {
         ["dry", subscribers] => dry(Scene::Fanout(subscribers.parse()?)),
         _ => bail!("arguments: none, or engine N, or engine R S, or dry N"),
     }
+}
+
+/// Everything, on a machine that may be shared: what fails says so and the rest is still measured.
+fn all() -> Result<()> {
+    let tell = |outcome: Result<()>| outcome.unwrap_or_else(|error| println!("not measured: {error}"));
+    println!("the engine alone, in virtual time, sending to loopback sockets that nobody reads");
+    SCENES.into_iter().for_each(|scene| tell(engine(scene)));
+    println!("the whole process, its peers in another one; receiving, wake-ups and timers included");
+    SCENES.into_iter().for_each(|scene| tell(process(scene)));
+    #[cfg(feature = "stacks")]
+    {
+        println!("other stacks in the engine's place, video only, the publisher's side left out");
+        for subscribers in [64, 500] {
+            tell(stack::<stacks::Str0m>("str0m in RTP mode", subscribers));
+            tell(stack::<stacks::PeerConnection>("rtc", subscribers));
+        }
+    }
+    Ok(())
 }
 
 /// So much virtual time that about as many packets are counted in each scene.

@@ -99,8 +99,12 @@ impl<S: Stack> World<S> {
         peer.begin(self.now, &self.kit, &mut spoken)?;
         self.stacks.push(stack);
         self.peers.push(peer);
-        for _ in 0..200 {
+        for turn in 1..5000 {
             self.now += Duration::from_millis(1);
+            // A stack may take DTLS only once its checks are answered.
+            if turn % 200 == 0 {
+                self.peers[number].retry(self.now, &self.kit, &mut spoken)?;
+            }
             self.serve(number, &mut spoken, &[])?;
             self.listen(&mut spoken)?;
             if self.peers[number].is_connected() && spoken.is_empty() {

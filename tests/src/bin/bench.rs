@@ -20,6 +20,9 @@ const PACKETS: &str = "minamo_sfu_rtp_out_total";
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("fanout") {
+        return fanout();
+    }
     println!("bare limit (header rewrite + AES-128-GCM + sendto on loopback, {SUBSCRIBERS} peers) …");
     let before = Limits::measure()?;
     transmuxed_channel().await?;
@@ -29,6 +32,18 @@ async fn main() -> Result<()> {
     println!("forwarding against the mean of both");
     println!("  {:.2} × the bare limit without a pause", forwarded / f64::midpoint(before.unpaused, after.unpaused));
     println!("  {:.2} × the bare limit at the programme's pace", forwarded / f64::midpoint(before.paced, after.paced));
+    Ok(())
+}
+
+/// `minamo-bench fanout …`: the program beside this one does it; further arguments are its own.
+fn fanout() -> Result<()> {
+    let program = std::env::current_exe()?.with_file_name("minamo-fanout");
+    let status = std::process::Command::new(&program).args(std::env::args().skip(2)).status().with_context(|| {
+        format!("cannot start {}: cargo build --release -p minamo-fanout --features stacks", program.display())
+    })?;
+    if !status.success() {
+        bail!("{status}");
+    }
     Ok(())
 }
 
