@@ -4,12 +4,14 @@ import { after, before, test } from 'node:test';
 import { launch } from './lib/browser.mjs';
 import { launchFirefox } from './lib/firefox.mjs';
 import { PythonPeer } from './lib/python.mjs';
-import { Server, until } from './lib/server.mjs';
+import { Server, freePort, until } from './lib/server.mjs';
 import { decoded, post, report } from './lib/whip.mjs';
 
 let server, chromium, firefox;
 before(async () => {
-  server = await Server.start();
+  // On every address: Firefox pairs none of its candidates with one on the loopback interface.
+  const port = await freePort();
+  server = await Server.start({ port, env: { MINAMO_RTC__LISTEN: `0.0.0.0:${port}` } });
   [chromium, firefox] = await Promise.all([launch(), launchFirefox()]);
 });
 after(async () => {
