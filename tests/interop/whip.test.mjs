@@ -120,6 +120,29 @@ test('ICE restarts by PATCH on both sides while pictures go on', { timeout: 60_0
   await viewer.close();
 });
 
+test('a viewer stays while publishers come and go, whatever they send', { timeout: 90_000 }, async () => {
+  const { body: channel } = await server.api('ImageFlux_20200316.CreateMultistreamChannel');
+  const [publisher, viewer] = [await browser.page(), await browser.page()];
+  let frames = 0;
+  for (const codec of ['VP8', 'H264', 'VP9', 'VP8']) {
+    const published = await post(publisher, endpoint('whip', channel), { send: true, codec, token: server.token });
+    assert.equal(published.status, 201, published.sdp);
+    if (frames === 0) assert.equal((await watch(viewer, channel)).status, 201);
+    const seen = await until(`${codec} is decoded`, 15_000, async () => {
+      const state = await decoded(viewer);
+      return state.frames > frames + 40 && state.codec === `video/${codec}` && state;
+    });
+    ({ frames } = seen);
+    assert.equal((await request(published.location, 'DELETE')).status, 200);
+    await publisher.evaluate(() => window.sessions.a.pc.close());
+  }
+  const lost = (await report(viewer, 'inbound-rtp', 'video')).packetsLost;
+  assert.ok(lost < 20, `one stream without gaps, but ${lost} packets are lost`);
+  assert.equal(await viewer.evaluate(() => window.sessions.a.pc.connectionState), 'connected');
+  await publisher.close();
+  await viewer.close();
+});
+
 test('a WHIP publisher is a member of the room for Sora clients', { timeout: 60_000 }, async () => {
   const { body: channel } = await server.api('ImageFlux_20200316.CreateMultistreamChannel');
   const sora = await browser.page();

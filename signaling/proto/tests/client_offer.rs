@@ -86,7 +86,7 @@ fn simulcast_is_taken_with_a_name_in_every_packet() {
     let simulcast = format!("{CHROMIUM}{lines}");
     let video = sections(&simulcast).remove(1);
     assert_eq!(video.rids, ["q", "h", "f"]);
-    assert!(video.uplink_extensions().iter().any(|(id, extension)| (*id, *extension) == (11, extension::REPAIRED_RID)));
+    assert!(video.uplink_extensions(Codec::Vp8).iter().any(|(id, extension)| (*id, *extension) == (11, extension::REPAIRED_RID)));
     let (text, answer) = answer(&simulcast, take);
     assert!(text.contains("a=rid:q recv\r\na=rid:h recv\r\na=rid:f recv\r\na=simulcast:recv q;h;f\r\n"), "{text}");
     assert!(answer.sections[1].extensions.iter().any(|(id, uri)| (*id, uri.as_str()) == (10, extension::RID.uri)));

@@ -63,6 +63,8 @@ struct Highest {
 pub(super) struct Course {
     first_out: u64,
     timestamp_start: u32,
+    /// Another track went out before.
+    succeeds: bool,
     current: Option<Run>,
     /// The place behind the highest that was seen of the current run.
     next: u64,
@@ -79,6 +81,7 @@ impl Course {
         Self {
             first_out,
             timestamp_start,
+            succeeds: false,
             current: None,
             next: 0,
             older: VecDeque::new(),
@@ -88,7 +91,19 @@ impl Course {
         }
     }
 
-    /// Whether anything ever went out.
+    /// The same count for another track, none of whose packets went out yet. Those of before are not known any more.
+    pub(super) fn succeed(self, closes_gaps: bool) -> Self {
+        let succeeds = self.succeeds || self.is_started();
+        let first_out = if self.is_started() { self.highest.out + 1 } else { self.first_out };
+        Self { succeeds, highest: self.highest, ..Self::new(first_out, self.timestamp_start, closes_gaps) }
+    }
+
+    /// Before the first run: what this timestamp of its layer becomes.
+    pub(super) fn start_at(&mut self, timestamp: u32, becomes: u32) {
+        self.timestamp_start = becomes.wrapping_sub(timestamp);
+    }
+
+    /// Whether anything of the track ever went out.
     pub(super) fn is_started(&self) -> bool {
         self.current.is_some()
     }
@@ -132,7 +147,7 @@ impl Course {
             live,
         };
         let step = run.timestamp(stored.timestamp).wrapping_sub(self.highest.timestamp) as i32;
-        if started && step < STEP_MIN as i32 {
+        if (started || self.succeeds) && step < STEP_MIN as i32 {
             timestamp_offset = timestamp_offset.wrapping_add((STEP_MIN as i32 - step) as u32);
             run.timestamp_offset = timestamp_offset;
         }
@@ -369,5 +384,22 @@ mod tests {
             (0..=32).map(|n| course.slot(LOW, &stored(10 + u64::from(n), 100 + n, 0), 2).unwrap().timestamp).collect();
         assert!(timestamps.is_sorted_by(|a, b| a < b));
         assert_eq!((timestamps[0], timestamps[30], timestamps[32]), (130 * 3000 - 30 * 3000 / SQUEEZE, 130 * 3000, 132 * 3000));
+    }
+
+    #[test]
+    fn a_successor_goes_on_behind_what_went_out() {
+        let mut course = started(true);
+        let first = course.slot(LOW, &stored(10, 100, 0), u8::MAX).unwrap();
+        let last = course.slot(LOW, &stored(11, 101, 0), u8::MAX).unwrap();
+        let mut course = course.succeed(true).succeed(true);
+        assert_eq!((course.slot(LOW, &stored(12, 102, 0), u8::MAX), course.place(first.out as u16)), (None, None));
+        let begin = stored(500, 7, 0);
+        course.start_at(begin.timestamp, last.timestamp + 90_000);
+        course.enter(HIGH, &begin, 0, None, u8::MAX);
+        let next = course.slot(HIGH, &begin, u8::MAX).unwrap();
+        assert_eq!((next.out, next.timestamp), (last.out + 1, last.timestamp + 90_000));
+        assert_eq!(next.numbers.map(|(number, _)| number), Some(102), "pictures too");
+        assert_eq!(course.slot(HIGH, &stored(499, 6, 0), u8::MAX), None, "its number is the other track's");
+        assert_eq!(course.place(last.out as u16), None);
     }
 }

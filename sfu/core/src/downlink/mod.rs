@@ -5,6 +5,7 @@ mod choice;
 mod course;
 mod padding;
 mod resends;
+mod successor;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ pub(crate) use self::choice::Allowance;
 use self::choice::Choice;
 use self::course::{Course, Slot};
 use self::resends::Resends;
+use self::successor::Legacy;
 use crate::model::{Downlink as Spec, Extensions, Layer, LayerCause, LayerWish, Payload, Uplink};
 use crate::rtcp::{ReportBlock, SenderInfo};
 use crate::track::{Encoding, SenderClock, Stored, Track, Urgency, ticks};
@@ -45,6 +47,10 @@ pub(crate) struct Downlink {
     /// A cached group of pictures is on its way; what is new follows behind it.
     catching_up: bool,
     began: Option<Instant>,
+    /// What the subscriber's timestamp was at some moment: at the beginning, then at each sender report.
+    clock_out: Option<(Instant, u32)>,
+    /// Another track was sent here before.
+    legacy: Option<Legacy>,
     rtx_seq: u16,
     resends: Resends,
     packets: u32,
@@ -63,6 +69,8 @@ impl Downlink {
             course: Course::new(first_out, mix.rotate_left(9), picture::closes_gaps(spec.payload.codec)),
             catching_up: false,
             began: None,
+            clock_out: None,
+            legacy: None,
             rtx_seq: 0x100 + (mix as u16 >> 2),
             resends: Resends::new(),
             packets: 0,
@@ -157,7 +165,11 @@ impl Downlink {
         let live = track.encoding(layer).and_then(Encoding::newest).filter(|_| cached).map(|(_, timestamp)| timestamp);
         let timestamp = live.unwrap_or(stored.timestamp);
         let shift = self.course.layer().map_or(0, |from| track.timestamp_shift(from, layer, now, timestamp));
+        if let Some(legacy) = self.legacy.take() {
+            self.course.start_at(timestamp, legacy.timestamp(now, self.spec.payload.codec.clock_rate()));
+        }
         self.course.enter(layer, stored, shift, live, self.choice.allowance().temporal);
+        self.clock_out = self.course.timestamp_offset().map(|offset| (now, timestamp.wrapping_add(offset)));
         self.catching_up = cached;
         self.began.get_or_insert(now);
         let from = self.choice.arrive();
@@ -307,6 +319,7 @@ impl Downlink {
         let elapsed = now.saturating_duration_since(clock.arrival);
         let ntp = NtpTime(clock.ntp.0.wrapping_add(((elapsed.as_nanos() << 32) / 1_000_000_000) as u64));
         let rtp = clock.rtp.wrapping_add(ticks(elapsed, rate)).wrapping_add(offset);
+        self.clock_out = Some((now, rtp));
         if self.reported.len() == REPORTS_MAX {
             self.reported.pop_front();
         }

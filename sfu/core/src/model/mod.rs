@@ -127,7 +127,8 @@ pub enum Command {
     AddUplink(PeerId, Uplink),
     /// The peer's track is over.
     RemoveUplink(PeerId, TrackId),
-    /// Send this track to the peer.
+    /// Send this track to the peer. Where it has a downlink of the same SSRC, this one takes its place: the subscriber sees one
+    /// stream that goes on, under other payload types maybe.
     AddDownlink(PeerId, Downlink),
     /// Stop sending this track to the peer.
     RemoveDownlink(PeerId, TrackId),

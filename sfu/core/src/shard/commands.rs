@@ -131,7 +131,15 @@ impl<T: PeerTransport> Shard<T> {
         if let Some(extension) = downlink.extensions.transport_cc {
             peer.way.get_or_insert_with(|| Box::new(Way::new(now, Some(extension))));
         }
-        peer.downlinks.push(Downlink::new(downlink));
+        let before = peer.downlinks.iter().position(|other| other.spec.ssrc == downlink.ssrc).map(|at| peer.downlinks.remove(at));
+        let predecessor = before.as_ref().map(|before| before.spec.track);
+        peer.downlinks.push(match before {
+            Some(before) => before.succeed(now, downlink),
+            None => Downlink::new(downlink),
+        });
+        if let Some(predecessor) = predecessor {
+            self.unsubscribe(id, predecessor);
+        }
         self.subscribers.entry(track).or_default().push(id);
         self.stats.downlinks += 1;
         self.choose_layer(now, id, track, LayerCause::Wish);

@@ -20,10 +20,29 @@ impl ApiToken {
         Self(digest(&SHA256, token.as_bytes()))
     }
 
-    fn matches(&self, candidate: &str) -> bool {
+    pub(crate) fn matches(&self, candidate: &str) -> bool {
         let candidate = digest(&SHA256, candidate.as_bytes());
         verify_slices_are_equal(self.0.as_ref(), candidate.as_ref()).is_ok()
     }
+}
+
+/// A bearer string as it was sent, which nobody has judged yet. [`crate::whip`] asks the channel's auth webhook about it.
+pub(crate) struct Bearer(pub String);
+
+impl<S: Sync> FromRequestParts<S> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        presented(parts).map(|token| Self(token.to_owned()))
+    }
+}
+
+fn presented(parts: &Parts) -> Result<&str, ApiError> {
+    let Some(value) = parts.headers.get(AUTHORIZATION) else {
+        return Err(ApiError::unauthorized("the Authorization header is missing: send Authorization: Bearer <token>"));
+    };
+    let not_bearer = || ApiError::unauthorized("the Authorization header is not of the form Bearer <token>");
+    value.to_str().ok().and_then(bearer).ok_or_else(not_bearer)
 }
 
 /// Proof that the request carried the token. Comes before the body among a handler's arguments, so that nobody without
@@ -37,15 +56,8 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Some(value) = parts.headers.get(AUTHORIZATION) else {
-            return Err(ApiError::unauthorized("the Authorization header is missing: send Authorization: Bearer <token>"));
-        };
-        let presented = value.to_str().ok().and_then(bearer);
-        match presented {
-            None => Err(ApiError::unauthorized("the Authorization header is not of the form Bearer <token>")),
-            Some(token) if ApiToken::from_ref(state).matches(token) => Ok(Self),
-            Some(_) => Err(ApiError::unauthorized("the token is wrong")),
-        }
+        let token = presented(parts)?;
+        if ApiToken::from_ref(state).matches(token) { Ok(Self) } else { Err(ApiError::wrong_token()) }
     }
 }
 

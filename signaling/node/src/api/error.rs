@@ -31,6 +31,10 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", why)
     }
 
+    pub(crate) fn wrong_token() -> Self {
+        Self::unauthorized("the token is wrong")
+    }
+
     pub(super) fn unknown_target(why: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "UNKNOWN_TARGET", why)
     }

@@ -10,7 +10,7 @@ mod operations;
 mod sora;
 
 pub use auth::ApiToken;
-pub(crate) use auth::Authorized;
+pub(crate) use auth::Bearer;
 pub use error::ApiError;
 pub use links::{InvalidPublicUrl, PublicUrl};
 

@@ -21,7 +21,7 @@ use super::negotiation::{Answering, choose_uplinks};
 use super::sessions::{IceSession, Session, fresh_etag};
 use super::viewing::{Viewing, choose_downlinks};
 use super::{ACCEPT_PATCH, Endpoints, SDP, SDP_FRAGMENT, Way};
-use crate::api::{ApiError, Authorized};
+use crate::api::{ApiError, ApiToken, Bearer};
 use crate::auth::{self, Entrance};
 use crate::door::PUBLISHER_THERE;
 use crate::figures::Figures;
@@ -59,6 +59,9 @@ pub(super) fn overloaded() -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is full: try again later").retry_after_s(5)
 }
 
+/// Longest string that an auth webhook is asked about.
+const BEARER_BYTES_MAX: usize = 8192;
+
 type Created = (StatusCode, [(HeaderName, String); 4], AppendHeaders<Vec<(HeaderName, String)>>, String);
 
 /// What the query says; other members are ignored.
@@ -71,12 +74,14 @@ pub(super) struct Wish {
 pub(super) async fn create(
     way: Way,
     State(endpoints): State<Arc<Endpoints>>,
-    _: Authorized,
+    Bearer(token): Bearer,
     Path(channel): Path<String>,
     Query(wish): Query<Wish>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Created, ApiError> {
+    let id = ChannelId::from(channel);
+    let bearer = judge(&endpoints, &id, token).await?;
     if !has_type(&headers, SDP) {
         let why = format!("send the offer with Content-Type: {SDP}");
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", why));
@@ -85,9 +90,30 @@ pub(super) async fn create(
     let shared = endpoints.signaling.shared();
     let open = Open::one_more(shared).ok_or_else(overloaded)?;
     let publisher = wish.publisher.filter(|_| way == Way::Out);
-    let member =
-        Candidate { shared: shared.clone(), way, offer, publisher, mailbox: Arc::default(), figures: Arc::default(), open };
-    member.join(&endpoints, ChannelId::from(channel)).await
+    let member = Candidate {
+        shared: shared.clone(),
+        way,
+        offer,
+        bearer,
+        publisher,
+        mailbox: Arc::default(),
+        figures: Arc::default(),
+        open,
+    };
+    member.join(&endpoints, id).await
+}
+
+/// Who has the API token may do everything. Any other string is for the channel's auth webhook to judge, where it has one.
+async fn judge(endpoints: &Endpoints, id: &ChannelId, token: String) -> Result<Option<String>, ApiError> {
+    if endpoints.token.matches(&token) {
+        return Ok(None);
+    }
+    let channel = endpoints.signaling.shared().catalog.channel(id).await?;
+    let settings = channel.and_then(|channel| ChannelSettings::stored(&channel.settings).ok());
+    if settings.is_none_or(|settings| settings.auth_webhook_url.is_none()) || token.len() > BEARER_BYTES_MAX {
+        return Err(ApiError::wrong_token());
+    }
+    Ok(Some(token))
 }
 
 /// Somebody who is not in the room yet.
@@ -95,6 +121,8 @@ struct Candidate {
     shared: Arc<Shared>,
     way: Way,
     offer: ClientOffer,
+    /// What it came with instead of the API token.
+    bearer: Option<String>,
     publisher: Option<String>,
     mailbox: Arc<Mailbox>,
     figures: Arc<Figures>,
@@ -164,6 +192,7 @@ impl Candidate {
             Way::Out => (Role::RecvOnly, Entrance::Whep),
         };
         let mut connect = Connect::of(role, channel.id.as_str());
+        connect.metadata = self.bearer.as_ref().map(|token| serde_json::json!({ "access_token": token }));
         let decided = auth::decide(&self.shared, channel, connection, entrance, &mut connect).await;
         let refused =
             |reason| ApiError::new(StatusCode::FORBIDDEN, "AUTH_REFUSED", format!("the auth webhook refuses: {reason}"));
@@ -219,13 +248,14 @@ impl Candidate {
 
     /// From now on it lives by itself. Returns the last part of its URL, which nobody can guess, and its entity tag.
     fn spawn(self, endpoints: &Endpoints, place: Place, answering: Answering, viewing: Option<Viewing>) -> (String, String) {
-        let Self { shared, way, offer, publisher, mailbox, figures, open } = self;
+        let Self { shared, way, offer, bearer, publisher, mailbox, figures, open } = self;
         let (id, etag, ended) = (ids::fresh(), fresh_etag(), CancellationToken::new());
         let ice = IceSession { etag: etag.clone(), remote_ufrag: offer.ice_ufrag, tagged: answering.tagged() };
         let session = Session {
             way,
             channel: place.channel.clone(),
             peer: place.peer,
+            bearer: bearer.map(|token| ApiToken::new(&token)),
             ice: Arc::new(Mutex::new(ice)),
             mailbox: mailbox.clone(),
             ended: ended.clone(),

@@ -11,7 +11,8 @@
 //! know, and when a publisher goes, the next one, or the same once it is back, is sent in the section and under the SSRC of the
 //! one before; see [`viewing`].
 //!
-//! Errors are those of the JSON API. Every request but `OPTIONS` needs the API token.
+//! Errors are those of the JSON API. Every request but `OPTIONS` needs a bearer string: the API token; or, where the channel has an
+//! auth webhook, any that this lets in: it is asked with `metadata.access_token`, and the session's URL takes the same string.
 
 mod endpoint;
 mod member;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{delete, post};
@@ -65,12 +66,6 @@ struct Endpoints {
 }
 
 type Shared = Arc<Endpoints>;
-
-impl FromRef<Shared> for ApiToken {
-    fn from_ref(endpoints: &Shared) -> Self {
-        endpoints.token.clone()
-    }
-}
 
 /// `/whip/{channel_id}`, `/whep/{channel_id}`, and their sessions below them.
 pub fn router(signaling: Signaling, token: ApiToken) -> Router {

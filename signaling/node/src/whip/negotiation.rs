@@ -4,7 +4,7 @@ use http::StatusCode;
 use minamo_media::{ChannelId, Codec, ConnectionId, TrackInfo};
 use minamo_sfu_core::model::{self, Extensions, IceCredentials, LayerWish, Payload};
 use minamo_signaling_proto::sdp::extension::{
-    ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
+    ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
 };
 use minamo_signaling_proto::sdp::{self, ClientOffer, Format, MediaKind, OfferedSection, Preference, Reply, ServerAnswer};
 
@@ -14,9 +14,6 @@ use crate::ids;
 use crate::session::{Endpoint, Names, Published};
 
 pub(super) const KINDS: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
-/// Whether layers are asked for.
-const SIMULCAST: bool = false;
-
 /// What was chosen for one section.
 pub(super) struct Choice<T> {
     pub section: usize,
@@ -84,14 +81,14 @@ impl Answering {
         if tap.is_some() && !tapped {
             tracing::info!(codec = ?payload.codec, %publisher, "video of this codec is forwarded but does not go to HLS");
         }
-        let simulcast = SIMULCAST && !offered.rids.is_empty();
+        let simulcast = !offered.rids.is_empty();
         // Layers are bound by their names: an SSRC in the offer would be that of one of them.
         let ssrc = offered.common.ssrc.filter(|_| !simulcast);
         self.tracks.uplinks.push(model::Uplink {
             track,
             mid: offered.mid.clone(),
             payload,
-            extensions: extensions(&offered.uplink_extensions()),
+            extensions: extensions(&offered.uplink_extensions(payload.codec)),
             ssrc,
             rtx_ssrc: offered.common.rtx_ssrc.filter(|_| ssrc.is_some() && payload.rtx_pt.is_some()),
             rids: if simulcast { offered.rids.clone() } else { Vec::new() },
@@ -178,6 +175,6 @@ fn extensions(agreed: &[(u8, Extension)]) -> Extensions {
         abs_send_time: id_of(ABS_SEND_TIME),
         audio_level: id_of(AUDIO_LEVEL),
         video_orientation: id_of(VIDEO_ORIENTATION),
-        dependency_descriptor: None,
+        dependency_descriptor: id_of(DEPENDENCY_DESCRIPTOR),
     }
 }

@@ -15,15 +15,21 @@ use super::endpoint::{has_type, overloaded, text_of};
 use super::sessions::{IceSession, Session, fresh_etag};
 use super::{SDP_FRAGMENT, Shared, Way};
 use crate::Busy;
-use crate::api::{ApiError, Authorized};
+use crate::api::{ApiError, Bearer};
 use crate::session::{Closing, Names};
 
 /// How long a `DELETE` waits until the member has left.
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
-fn find(way: Way, endpoints: &Shared, channel: &str, id: &str) -> Result<Session, ApiError> {
+/// Whoever shows neither the API token nor what the session began with learns nothing, not even whether it is there.
+fn find(way: Way, endpoints: &Shared, token: &str, channel: &str, id: &str) -> Result<Session, ApiError> {
+    let is_master = endpoints.token.matches(token);
     let unknown = || ApiError::new(StatusCode::NOT_FOUND, "UNKNOWN_SESSION", "there is no such session: it may have ended");
-    endpoints.sessions.find(way, channel, id).ok_or_else(unknown)
+    match endpoints.sessions.find(way, channel, id) {
+        Some(session) if is_master || session.bearer.as_ref().is_some_and(|bearer| bearer.matches(token)) => Ok(session),
+        None if is_master => Err(unknown()),
+        _ => Err(ApiError::wrong_token()),
+    }
 }
 
 /// `DELETE`: when it is answered the place in the room is free. A second one finds nothing: 404. `If-Match` is ignored (RFC 9725
@@ -31,10 +37,10 @@ fn find(way: Way, endpoints: &Shared, channel: &str, id: &str) -> Result<Session
 pub(super) async fn end(
     way: Way,
     State(endpoints): State<Shared>,
-    _: Authorized,
+    Bearer(token): Bearer,
     Path((channel, id)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let session = find(way, &endpoints, &channel, &id)?;
+    let session = find(way, &endpoints, &token, &channel, &id)?;
     endpoints.sessions.remove(&id);
     session.mailbox.close(Closing::DISCONNECT);
     if tokio::time::timeout(LEAVE_WAIT, session.ended.cancelled()).await.is_err() {
@@ -48,12 +54,12 @@ pub(super) async fn end(
 pub(super) async fn patch(
     way: Way,
     State(endpoints): State<Shared>,
-    _: Authorized,
+    Bearer(token): Bearer,
     Path((channel, id)): Path<(String, String)>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-    let session = find(way, &endpoints, &channel, &id)?;
+    let session = find(way, &endpoints, &token, &channel, &id)?;
     if !has_type(&headers, SDP_FRAGMENT) {
         let why = format!("send Content-Type: {SDP_FRAGMENT}");
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", why));

@@ -8,6 +8,7 @@ use minamo_sfu_core::model::PeerId;
 use tokio_util::sync::CancellationToken;
 
 use super::Way;
+use crate::api::ApiToken;
 use crate::ids;
 use crate::mailbox::Mailbox;
 
@@ -17,6 +18,8 @@ pub(super) struct Session {
     pub way: Way,
     pub channel: ChannelId,
     pub peer: PeerId,
+    /// What it came with, where that was not the API token: good for this session too.
+    pub bearer: Option<ApiToken>,
     pub ice: Arc<Mutex<IceSession>>,
     pub mailbox: Arc<Mailbox>,
     /// Cancelled when it has left the room.

@@ -21,9 +21,6 @@ use crate::session::Published;
 /// When a viewer without a publisher may ask again, in seconds.
 const RETRY_AFTER_S: u32 = 2;
 
-/// Whether the SFU lets a downlink take the place of another one under its SSRC.
-const SUCCESSION: bool = false;
-
 /// What a viewer gets of the tracks that are there now: of the fullest publishers first, the oldest of these first.
 pub(super) fn choose_downlinks(
     offer: &ClientOffer,
@@ -125,7 +122,7 @@ impl Viewing {
         wanted.retain(|published| self.watched.iter().all(|watched| watched.downlink.track != published.info.track));
         order(&mut wanted);
         let mut added = Vec::new();
-        for published in wanted.iter().filter(|_| SUCCESSION) {
+        for published in &wanted {
             let kind = kind_of(published.info.codec);
             let mut free = self.watched.iter_mut().filter(|watched| !watched.live && watched.offered.common.kind == kind);
             added.extend(free.find_map(|watched| watched.take(published)));

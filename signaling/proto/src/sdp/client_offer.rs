@@ -3,7 +3,9 @@
 
 use minamo_media::Codec;
 
-use super::extension::{ABS_SEND_TIME, AUDIO_LEVEL, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION};
+use super::extension::{
+    ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
+};
 use super::simulcast::Layers;
 use super::{Answer, AnswerSection, BadSdp, Format, MediaKind, SECTIONS_MAX, Setup};
 
@@ -70,6 +72,8 @@ pub struct OfferedSection {
     pub feedback: Vec<(Option<u8>, String)>,
     /// The simulcast layers that the client would send, lowest first, none or 2 to 4 of them.
     pub rids: Vec<String>,
+    /// `a=extmap-allow-mixed` (RFC 8285 §6): the two-byte form of header extensions may be used too.
+    pub mixed: bool,
 }
 
 impl ClientOffer {
@@ -158,12 +162,16 @@ impl OfferedSection {
         offered.map(|(id, _)| *id).filter(|id| (1..=14).contains(id))
     }
 
-    /// The extensions that are agreed to where the client sends, under its ids.
+    /// The extensions that are agreed to where the client sends that codec, under its ids.
     #[must_use]
-    pub fn uplink_extensions(&self) -> Vec<(u8, Extension)> {
+    pub fn uplink_extensions(&self, codec: Codec) -> Vec<(u8, Extension)> {
         let mut known = vec![MID, TRANSPORT_CC, ABS_SEND_TIME, self.own_extension()];
         if !self.rids.is_empty() {
             known.extend([RID, REPAIRED_RID]);
+        }
+        // A descriptor that describes a key frame is too long for the one-byte form.
+        if codec == Codec::Av1 && self.mixed {
+            known.push(DEPENDENCY_DESCRIPTOR);
         }
         self.agreed(&known)
     }
@@ -171,7 +179,11 @@ impl OfferedSection {
     /// The extensions that are agreed to where the client receives.
     #[must_use]
     pub fn downlink_extensions(&self) -> Vec<(u8, Extension)> {
-        let mut agreed = self.agreed(&[MID, TRANSPORT_CC, self.own_extension()]);
+        let mut known = vec![MID, TRANSPORT_CC, self.own_extension()];
+        if self.mixed && self.formats.iter().any(|format| format.codec == Codec::Av1) {
+            known.push(DEPENDENCY_DESCRIPTOR);
+        }
+        let mut agreed = self.agreed(&known);
         // The one-byte form that we write has room for 16 bytes (RFC 8285 §4.2).
         agreed.retain(|(_, extension)| *extension != MID || self.mid.len() <= 16);
         agreed
@@ -202,20 +214,22 @@ struct Draft {
     layers: Layers,
     bundle_only: bool,
     rtcp_mux: bool,
+    mixed: bool,
 }
 
 /// The mids of the first bundle, and every section's codec lines. What cannot be read is skipped: [`Answer::parse`] has
 /// refused what matters.
 fn scan(text: &str) -> (Option<Vec<String>>, Vec<Draft>) {
-    let mut bundle = None;
+    let (mut bundle, mut mixed) = (None, false);
     let mut drafts: Vec<Draft> = Vec::new();
     for line in text.split('\n') {
         let line = line.strip_suffix('\r').unwrap_or(line);
         if let Some(media) = line.strip_prefix("m=") {
-            drafts.push(Draft { words: m_words(media), ..Draft::default() });
+            drafts.push(Draft { words: m_words(media), mixed, ..Draft::default() });
         } else if let Some(attribute) = line.strip_prefix("a=") {
             match drafts.last_mut() {
                 Some(draft) => draft.attribute(attribute),
+                None if attribute == "extmap-allow-mixed" => mixed = true,
                 None => {
                     if let Some(mids) = attribute.strip_prefix("group:BUNDLE") {
                         bundle
@@ -246,6 +260,7 @@ impl Draft {
         match (name, pt) {
             ("rtcp-mux", _) => self.rtcp_mux = true,
             ("bundle-only", _) => self.bundle_only = true,
+            ("extmap-allow-mixed", _) => self.mixed = true,
             ("rid", _) => self.layers.rid(value),
             ("simulcast", _) => self.layers.simulcast(value),
             ("rtpmap", Some(pt)) if self.rtpmaps.len() < LINES_MAX => self.rtpmaps.push((pt, rest.trim().to_owned())),
@@ -275,6 +290,7 @@ impl Draft {
         }
         let mut section = OfferedSection {
             rids: std::mem::take(&mut self.layers).lowest_first(),
+            mixed: self.mixed,
             mid: common.mid.clone().unwrap_or_default(),
             common,
             words: std::mem::take(&mut self.words),

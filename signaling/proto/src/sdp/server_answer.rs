@@ -75,7 +75,7 @@ impl ServerAnswer<'_> {
                 write!(f, "m={media} 0 {protocol} {first_format}\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n")?;
                 return if to.mid.is_empty() { Ok(()) } else { write!(f, "a=mid:{}\r\n", to.mid) };
             }
-            Reply::Uplink { .. } => ("recvonly", to.uplink_extensions()),
+            Reply::Uplink { uplink, .. } => ("recvonly", to.uplink_extensions(uplink.format.codec)),
             Reply::Downlink { .. } => ("sendonly", to.downlink_extensions()),
         };
         write!(f, "m={media} 9 {protocol}")?;
@@ -89,6 +89,9 @@ impl ServerAnswer<'_> {
         }
         self.transport(f, &to.mid)?;
         write!(f, "a={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")?;
+        if to.mixed {
+            f.write_str("a=extmap-allow-mixed\r\n")?;
+        }
         for (id, Extension { uri, .. }) in extensions {
             write!(f, "a=extmap:{id} {uri}\r\n")?;
         }

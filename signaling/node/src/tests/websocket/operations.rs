@@ -22,7 +22,7 @@ async fn call(server: &Server, target: &str, body: Value) -> (u16, Value) {
     (status, serde_json::from_slice(&body).unwrap())
 }
 
-fn uncompressed() -> SignalingConfig {
+pub(super) fn uncompressed() -> SignalingConfig {
     let data = DataDefaults { compress: false, ..DataDefaults::default() };
     SignalingConfig { data, webhooks_to_private_addresses: true, ..SignalingConfig::default() }
 }
@@ -184,7 +184,7 @@ async fn a_connection_outlives_its_websocket_and_the_api_still_reaches_it() {
 }
 
 /// An application's server that always answers the same; the requests' bodies come out of the other end.
-async fn webhook(answer: Value) -> (String, tokio::sync::mpsc::UnboundedReceiver<Value>) {
+pub(super) async fn webhook(answer: Value) -> (String, tokio::sync::mpsc::UnboundedReceiver<Value>) {
     let (asked, asks) = tokio::sync::mpsc::unbounded_channel();
     let handler = axum::routing::post(async move |axum::Json(body): axum::Json<Value>| {
         asked.send(body).unwrap();
@@ -196,7 +196,7 @@ async fn webhook(answer: Value) -> (String, tokio::sync::mpsc::UnboundedReceiver
     (url, asks)
 }
 
-async fn guarded(server: &Server, url: &str) {
+pub(super) async fn guarded(server: &Server, url: &str) {
     let settings = json!({"hls": [], "auth_webhook_url": url});
     server.catalog.create_channel_with_id("guarded".into(), ChannelKind::Multistream, settings).await.unwrap();
 }
