@@ -21,6 +21,16 @@ need nasm nasm
 need pkg-config pkg-config
 if [ "$what" = test ]; then
     need chromium chromium
+    need firefox-esr firefox-esr
+    # GStreamer as a WebRTC client; its elements have no commands of their own.
+    plugins=$(dirname "$(find /usr/lib -path '*/gstreamer-1.0/libgstcoreelements.so' -print -quit 2>/dev/null)")
+    need "$plugins/libgstwebrtc.so" gstreamer1.0-plugins-bad
+    need "$plugins/libgstnice.so" gstreamer1.0-nice
+    need "$plugins/libgstx264.so" gstreamer1.0-plugins-ugly
+    need "$plugins/libgstvpx.so" gstreamer1.0-plugins-good
+    need "$plugins/libgstopus.so" gstreamer1.0-plugins-base
+    need "$plugins/libgstlibav.so" gstreamer1.0-libav
+    /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0")' 2>/dev/null || missing+=(python3-gi gir1.2-gst-plugins-bad-1.0)
     need ffmpeg ffmpeg
     need python3 python3
     need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core

@@ -5,7 +5,7 @@ import { launch } from './lib/browser.mjs';
 import { media, playFor, probe, renditions, waitForPlaylist } from './lib/hls.mjs';
 import { PythonWhip } from './lib/python.mjs';
 import { Server, until } from './lib/server.mjs';
-import { decoded, post, report } from './lib/whip.mjs';
+import { decoded, post, report, reports } from './lib/whip.mjs';
 
 let server, browser;
 before(async () => {
@@ -139,6 +139,27 @@ test('a viewer stays while publishers come and go, whatever they send', { timeou
   const lost = (await report(viewer, 'inbound-rtp', 'video')).packetsLost;
   assert.ok(lost < 20, `one stream without gaps, but ${lost} packets are lost`);
   assert.equal(await viewer.evaluate(() => window.sessions.a.pc.connectionState), 'connected');
+  await publisher.close();
+  await viewer.close();
+});
+
+test('a viewer gets the best layer of a simulcast publisher', { timeout: 60_000 }, async () => {
+  const { body: channel } = await server.api('ImageFlux_20200316.CreateMultistreamChannel');
+  const [publisher, viewer] = [await browser.page(), await browser.page()];
+  const encodings = [{ rid: 'q', scaleResolutionDownBy: 4 }, { rid: 'h', scaleResolutionDownBy: 2 }, { rid: 'f' }];
+  const published = await post(publisher, endpoint('whip', channel), { send: true, codec: 'VP8', encodings, size: [1280, 720], token: server.token });
+  assert.equal(published.status, 201, published.sdp);
+  assert.match(published.sdp, /a=simulcast:recv q;h;f/);
+  assert.equal((await watch(viewer, channel)).status, 201);
+  const widths = async () => {
+    const layers = (await reports(publisher, 'outbound-rtp', 'video')).filter((layer) => layer.framesPerSecond > 0);
+    return layers.map((layer) => layer.frameWidth).sort((a, b) => a - b);
+  };
+  await until('the best of several layers is decoded', 40_000, async () => {
+    const [sent, seen] = [await widths(), await decoded(viewer)];
+    return sent.length >= 2 && seen.width === sent.at(-1) && seen.frames > 30;
+  });
+  assert.equal((await request(published.location, 'DELETE')).status, 200);
   await publisher.close();
   await viewer.close();
 });

@@ -15,7 +15,7 @@ export const waitForPlaylist = (url, ms = 30_000) => until(`playlist ${url}`, ms
 
 /** Codec names that ffprobe sees in a playlist. */
 export async function probe(url) {
-  const { stdout } = await run('ffprobe', ['-v', 'error', '-show_entries', 'stream=codec_name,width,height,sample_rate', '-of', 'json', url], { timeout: 60_000 });
+  const { stdout } = await run('ffprobe', ['-v', 'error', '-show_entries', 'stream=codec_name,profile,width,height,sample_rate', '-of', 'json', url], { timeout: 60_000 });
   return JSON.parse(stdout).streams;
 }
 

@@ -14,11 +14,11 @@ function openh264() {
 }
 
 class PythonProcess {
-  constructor(script, args) {
+  constructor(script, args, python = path.join(cache, 'venv/bin/python')) {
     this.lines = [];
     this.stderr = '';
     const file = path.join(import.meta.dirname, '../python', script);
-    this.process = spawn(path.join(cache, 'venv/bin/python'), [file, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.process = spawn(python, [file, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
     this.exited = new Promise((resolve) => this.process.once('exit', (code, signal) => resolve({ code, signal })));
     this.process.stderr.on('data', (data) => { this.stderr = (this.stderr + data).slice(-20_000); });
     readline.createInterface({ input: this.process.stdout }).on('line', (line) => {
@@ -33,6 +33,10 @@ class PythonProcess {
       return this.lines.find((entry) => key in entry && test(entry[key]));
     });
     return line[key];
+  }
+
+  say(line) {
+    this.process.stdin.write(`${line}\n`);
   }
 
   async stop() {
@@ -67,5 +71,12 @@ export class PythonPeer extends PythonProcess {
 export class PythonWhip extends PythonProcess {
   constructor({ whip, whep, token }) {
     super('whip.py', ['--whip', whip, '--whep', whep, '--token', token]);
+  }
+}
+
+/** GStreamer publishing by WHIP; told to `watch`, it watches itself by WHEP. Its bindings belong to the system's Python. */
+export class GStreamer extends PythonProcess {
+  constructor({ whip, whep, token, codec }) {
+    super('gst.py', ['--whip', whip, '--whep', whep, '--token', token, '--codec', codec], '/usr/bin/python3');
   }
 }
