@@ -54,8 +54,11 @@ class Peer:
 
     def offer(self, _):
         def made(promise):
-            description = promise.get_reply().get_value("offer")
-            self.webrtc.emit("set-local-description", description, Gst.Promise.new())
+            promise.wait()
+            # Kept: the description belongs to the reply.
+            self.reply = promise.get_reply()
+            self.description = self.reply.get_value("offer")
+            self.webrtc.emit("set-local-description", self.description, Gst.Promise.new())
 
         self.webrtc.emit("create-offer", None, Gst.Promise.new_with_change_func(made))
 
@@ -91,7 +94,8 @@ def publisher(options, on_session):
 
 
 def viewer(options, on_session):
-    pipeline = Gst.parse_launch("webrtcbin name=webrtc bundle-policy=max-bundle")
+    pipeline = Gst.Pipeline.new("viewer")
+    pipeline.add(Gst.parse_launch("webrtcbin name=webrtc bundle-policy=max-bundle"))
     peer = Peer(pipeline, options.whep, options.token, on_session)
     counts = {"video": 0, "audio": 0}
 
