@@ -109,13 +109,25 @@ window.leave = async (name) => { const peer = peers.get(name); await peer.connec
 
 window.state = async (name) => {
   const peer = peers.get(name);
-  const decoded = {};
-  for (const [stream, video] of peer.tracks) decoded[stream] = { frames: video.getVideoPlaybackQuality().totalVideoFrames, width: video.videoWidth };
   const stats = [];
   if (peer.connection.pc) for (const report of (await peer.connection.pc.getStats()).values()) {
     if (['outbound-rtp', 'inbound-rtp', 'candidate-pair', 'remote-inbound-rtp'].includes(report.type)) stats.push(report);
   }
+  const decoded = {};
+  for (const [stream, video] of peer.tracks) {
+    // Firefox counts no frames in an element that shows a stream.
+    const [track] = video.srcObject.getVideoTracks();
+    const received = stats.find((report) => report.type === 'inbound-rtp' && report.trackIdentifier === track?.id);
+    const shown = video.getVideoPlaybackQuality().totalVideoFrames;
+    decoded[stream] = { frames: shown || (received?.framesDecoded ?? 0), width: video.videoWidth };
+  }
   return { notifies: peer.notifies, removed: peer.removed, freezes: peer.freezes, disconnected: peer.disconnected, connectedFired: peer.connectedFired, decoded, stats };
+};
+
+/** The codecs that a peer sends and receives, retransmission left out. */
+window.codecs = async (name) => {
+  const reports = [...(await peers.get(name).connection.pc.getStats()).values()].filter((report) => report.type === 'codec');
+  return [...new Set(reports.map((report) => report.mimeType).filter((type) => !type.endsWith('/rtx')))].sort();
 };
 
 /** Keeps the time from each shown picture to the next (ms) and the last one's time in the media in `watch`. */
