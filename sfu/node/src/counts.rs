@@ -89,7 +89,7 @@ pub(crate) fn publish(stats: &Stats, socket: &SocketCounts, thread: &ThreadCount
 }
 
 /// By reason: first what transports dropped, then what the shard, the tap and the socket did.
-fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 23] {
+fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 24] {
     let transports = &stats.transports;
     [
         ("stun_rejected", transports.stun_rejected),
@@ -111,6 +111,7 @@ fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'sta
         ("duplicate", stats.dropped_duplicate),
         ("late", stats.dropped_late),
         ("padding", stats.dropped_padding),
+        ("beyond_way", stats.dropped_beyond_way),
         ("command", stats.dropped_commands),
         ("tap", stats.dropped_tap + thread.tap_drops),
         ("send", socket.send_drops),

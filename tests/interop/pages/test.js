@@ -45,7 +45,11 @@ window.join = async (name, url, channelId, role, options = {}, source = { kind: 
   connection.on('disconnect', (event) => { peer.disconnected = { title: event.title, type: event.type, code: event.code, reason: event.reason }; });
   connection.on('track', (event) => {
     const stream = event.streams[0];
-    if (event.track.kind !== 'video') return;
+    if (event.track.kind !== 'video') {
+      // Sound is only decoded, and judged, where somebody listens.
+      peer.sound = Object.assign(new Audio(), { autoplay: true, srcObject: new MediaStream([event.track]) });
+      return;
+    }
     const video = Object.assign(document.createElement('video'), { muted: true, autoplay: true, playsInline: true, srcObject: new MediaStream([event.track]) });
     document.body.append(video);
     peer.tracks.set(stream.id, video);

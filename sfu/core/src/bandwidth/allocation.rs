@@ -96,6 +96,11 @@ impl Allocation {
         &self.chosen
     }
 
+    /// What the choices take together, in bits per second.
+    pub(crate) fn spent(&self) -> u64 {
+        self.chosen.iter().filter_map(|chosen| chosen.step).map(|step| step.bps).sum()
+    }
+
     /// How far the subscriber is from what it wishes: 0 has it, 1 has less, 2 has the least of all, 3 goes without some picture.
     pub(crate) fn shortage(&self) -> u8 {
         let short = |chosen: &Chosen| match (chosen.reason, chosen.step) {

@@ -124,7 +124,10 @@ impl Estimator {
 
     fn conclude(&mut self, now: Instant, end: u64) {
         let goodput = self.goodput.bps();
-        self.rate.update(now, self.trend.usage(), goodput, self.rtt);
+        // The queue that a probe makes is its own doing.
+        if !(self.probes.are_running() && self.congested()) {
+            self.rate.update(now, self.trend.usage(), goodput, self.rtt);
+        }
         let judged = self.ledger.judge(end);
         self.loss.update(now, judged, self.rate.bps(), goodput);
         if let Some(found) = self.probes.result(now, end, self.bps()) {

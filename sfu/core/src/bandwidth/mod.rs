@@ -10,6 +10,7 @@ mod goodput;
 mod groups;
 mod ledger;
 mod loss;
+mod pacer;
 mod probe;
 mod rate;
 mod stamp;

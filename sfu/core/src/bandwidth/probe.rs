@@ -88,6 +88,11 @@ impl Probes {
         cluster.id
     }
 
+    /// Whether a probe is on its way.
+    pub(super) fn are_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// When [`Self::padding`] has something to say; `None` while nothing is wanted.
     pub(super) fn due(&self) -> Option<Instant> {
         self.instalment.or(self.next.filter(|_| self.running.is_none()))

@@ -10,6 +10,8 @@ const DECREASE: f64 = 0.85;
 const DECREASE_IDLE: f64 = 0.7;
 /// Less than this share of the rate is "much less".
 const IDLE: f64 = 0.5;
+/// At least this share of what gets through while nothing queues.
+const PROVEN: f64 = 0.9;
 /// Up by this factor a second while the way's capacity is unknown.
 const INCREASE: f64 = 1.08;
 /// Not above what got through by more than this: nothing is known about it.
@@ -112,6 +114,8 @@ impl Rate {
     fn increase(&mut self, now: Instant, goodput: Option<f64>, rtt: Duration) {
         let elapsed = self.changed.replace(now).map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64().min(1.0));
         let Some(through) = goodput else { return };
+        // It goes through and nothing queues: that much there is.
+        self.bps = self.bps.max(PROVEN * through);
         if self.capacity.is_some_and(|capacity| through / 1000.0 > capacity.kbps + capacity.spread()) {
             self.capacity = None;
         }

@@ -9,9 +9,10 @@ const REMEMBERED_MAX: usize = 256;
 /// RFC 8285 are known. `None` where the packet has none.
 fn place(packet: &[u8], id: u8) -> Option<std::ops::Range<usize>> {
     let head: &[u8; 18] = packet.first_chunk()?;
-    let at = match (head[0], head[12], head[13]) {
-        (0x90..=0x9f, 0xbe, 0xde) if head[16] == id << 4 | 1 => 17,
-        (0x90..=0x9f, 0x10, _) if head[16] == id && head[17] == 2 => 18,
+    // Version 2 with an extension and without contributing sources; padding or not.
+    let at = match (head[0] & 0xdf, head[12], head[13]) {
+        (0x90, 0xbe, 0xde) if head[16] == id << 4 | 1 => 17,
+        (0x90, 0x10, _) if head[16] == id && head[17] == 2 => 18,
         _ => return None,
     };
     (packet.len() >= at + 2).then_some(at..at + 2)
@@ -74,6 +75,8 @@ mod tests {
         assert!(write(&mut bytes, 3, 0x1234));
         let read = Packet::parse(&bytes).unwrap();
         assert_eq!((read.extension(3), read.extension(4)), (Some([0x12, 0x34].as_slice()), Some(b"v".as_slice())));
+        bytes[0] |= 0x20;
+        assert!(write(&mut bytes, 3, 0x1235), "padding does not matter");
         for without in [packet(1, 2, &[(4, b"vi")]), packet(1, 2, &[]), vec![0x90; 10]] {
             let mut bytes = without.clone();
             assert!(!write(&mut bytes, 3, 5));

@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::allocation::{Allocation, Chosen, Demand};
 use super::estimator::Estimator;
+use super::pacer::{Paced, Pacer, Turn};
 use super::stamp::{self, Remembered};
 
 /// Between two allocations.
 const ALLOCATE: Duration = Duration::from_millis(200);
 /// A REMB counts for so long.
 const REMB_LIFE: Duration = Duration::from_secs(10);
+/// A retransmission that would have to wait for so long is left out.
+const LATE: Duration = Duration::from_millis(150);
 /// What is wanted before any rate of the tracks is known, in bits per second.
 const WANTED_FIRST: u64 = 3_000_000;
 
@@ -22,11 +25,14 @@ pub(crate) struct Way {
     remembered: Remembered,
     remb: Option<(Instant, u64)>,
     allocation: Allocation,
+    pacer: Pacer,
     /// What would be sent if the way carried everything.
     wanted: u64,
     /// Whether something can be padded, and so probed with.
     probes: bool,
     allocate_at: Instant,
+    /// Packets that the way does not carry.
+    dropped: u64,
 }
 
 impl Way {
@@ -37,10 +43,46 @@ impl Way {
             remembered: Remembered::default(),
             remb: None,
             allocation: Allocation::default(),
+            pacer: Pacer::default(),
             wanted: WANTED_FIRST,
             probes: false,
             allocate_at: now,
+            dropped: 0,
         }
+    }
+
+    /// A new packet of a track, video or audio. True if it is to be sent now, and has its number; else it waits for
+    /// [`Self::paced`], or is dropped because the way does not carry it.
+    pub(crate) fn submit(&mut self, now: Instant, video: bool, packet: &mut [u8], repeatable: bool) -> bool {
+        let turn = self.pacer.submit(now, video, packet, repeatable);
+        match turn {
+            Turn::Now => self.stamp(now, packet, repeatable),
+            Turn::Later => {}
+            Turn::Never => self.dropped += 1,
+        }
+        turn == Turn::Now
+    }
+
+    /// Whether packets wait for their turn.
+    pub(crate) fn holds(&self) -> bool {
+        self.pacer.holds()
+    }
+
+    /// Whether something may be sent besides the tracks' own packets: not while so much lies before it that it would come too late.
+    pub(crate) fn has_room(&self, now: Instant) -> bool {
+        self.pacer.delay(now) < LATE
+    }
+
+    /// The next packet that has waited long enough, with its number. To be handed back to [`Self::recycle`].
+    pub(crate) fn paced(&mut self, now: Instant) -> Option<Paced> {
+        let mut paced = self.pacer.next(now)?;
+        self.stamp(now, &mut paced.packet, paced.repeatable);
+        Some(paced)
+    }
+
+    /// A packet of [`Self::paced`] was sent.
+    pub(crate) fn recycle(&mut self, paced: Paced) {
+        self.pacer.recycle(paced);
     }
 
     /// Gives a packet that is sent for the first time its number, and notes it. `repeatable`: it may be sent again as it is.
@@ -52,6 +94,7 @@ impl Way {
                 self.remembered.push(packet, number);
             }
             self.estimator.sent(now, packet.len());
+            self.pacer.spend(now, packet.len());
         }
     }
 
@@ -91,10 +134,11 @@ impl Way {
         due
     }
 
-    /// Shares the way out. The choices are in the order of the demands.
-    pub(crate) fn allocate(&mut self, now: Instant, demands: &[Demand]) -> &[Chosen] {
+    /// Shares the way out. The choices are in the order of the demands. `flowing` is what is sent at present, in bits per second.
+    pub(crate) fn allocate(&mut self, now: Instant, demands: &[Demand], flowing: u64) -> &[Chosen] {
         let budget = self.estimate(now);
         let wanted = self.allocation.update(now, budget, demands);
+        self.pacer.set_rate(budget.and_then(|budget| pace(budget, flowing, self.allocation.spent())));
         self.wanted = if wanted.unknown { wanted.bps.max(WANTED_FIRST) } else { wanted.bps };
         self.allocation.chosen()
     }
@@ -104,9 +148,9 @@ impl Way {
         self.probes = can;
     }
 
-    /// When [`Self::padding`] has something to say.
+    /// When [`Self::padding`] or [`Self::paced`] have something to give.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.estimator.due().filter(|_| self.probes)
+        [self.estimator.due().filter(|_| self.probes), self.pacer.due()].into_iter().flatten().min()
     }
 
     /// Bytes of padding to send now.
@@ -114,10 +158,27 @@ impl Way {
         if self.probes { self.estimator.poll_probe(now, self.wanted) } else { 0 }
     }
 
+    /// Packets that were dropped since the last call.
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
     /// How unstable it is, from 0 to 3 (Sora's `network.status`).
     pub(crate) fn instability(&self) -> u8 {
         let loss = self.estimator.loss();
         let by_loss = [0.03, 0.08, 0.2].iter().filter(|bound| loss > **bound).count() as u8;
         by_loss.max(self.allocation.shortage())
+    }
+}
+
+/// The pacer's rate; `None` where there is so much room that nothing needs to be spread.
+fn pace(budget: u64, flowing: u64, spent: u64) -> Option<u64> {
+    if flowing * 10 < budget * 6 {
+        None
+    } else if flowing * 10 > spent * 11 {
+        // Too much until a lower layer's key frame comes: what is over waits here and not on the way, where sound waits behind it.
+        Some(budget * 105 / 100)
+    } else {
+        Some((budget * 2).max(flowing * 3 / 2))
     }
 }

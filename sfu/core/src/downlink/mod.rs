@@ -290,9 +290,9 @@ impl Downlink {
         packet.payload().len() as u32
     }
 
-    /// The round-trip time to the subscriber, as far as its receiver reports tell.
-    pub(crate) fn rtt(&self) -> Duration {
-        self.rtt
+    /// The round-trip time to the subscriber, once its receiver reports have told.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        Some(self.rtt).filter(|rtt| *rtt != RTT_FIRST)
     }
 
     /// Whether a packet that is sent again is the same bytes again: retransmissions have no sequence of their own.

@@ -94,7 +94,7 @@ impl<T: PeerTransport> Peer<T> {
 
     /// The round-trip time, once a receiver report has told.
     pub(crate) fn rtt(&self) -> Option<Duration> {
-        self.downlinks.iter().map(Downlink::rtt).min()
+        self.downlinks.iter().filter_map(Downlink::rtt).min()
     }
 
     pub(crate) fn downlink_of(&mut self, ssrc: u32) -> Option<&mut Downlink> {

@@ -51,7 +51,8 @@ impl<T: PeerTransport> Shard<T> {
         let demands: Vec<Demand> =
             downlinks.iter().filter_map(|downlink| demand(now, downlink, self.tracks.get(&downlink.spec.track)?)).collect();
         let mut changed = Vec::new();
-        for chosen in way.allocate(now, &demands) {
+        let flowing = flowing(&demands, downlinks);
+        for chosen in way.allocate(now, &demands, flowing) {
             let layer = chosen.step.map(|step| Layer(step.layer));
             let temporal = chosen.step.map_or(0, |step| step.temporal);
             let best = demands.iter().find(|demand| demand.track == chosen.track).and_then(|demand| demand.steps.last().copied());
@@ -66,24 +67,27 @@ impl<T: PeerTransport> Shard<T> {
             self.stats.allowances_changed += 1;
             self.allow(now, id, track, allowance);
         }
+        self.serve_way(now, id);
     }
 
-    /// Sends the padding that is due.
-    pub(super) fn serve_probes(&mut self, now: Instant, id: PeerId) {
+    /// Sends what has waited in the pacer, and the padding that is due.
+    pub(super) fn serve_way(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.connected) else { return };
-        let Peer { way: Some(way), downlinks, transport, .. } = peer else { return };
-        if way.due().is_none_or(|due| due > now) {
-            return;
+        let Peer { way: Some(way), downlinks, transport, .. } = &mut *peer else { return };
+        while let Some(paced) = way.paced(now) {
+            transport.send_rtp(&paced.packet);
+            way.recycle(paced);
         }
+        self.stats.dropped_beyond_way += way.take_dropped();
         let mut bytes = way.padding(now);
-        let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.can_pad()) else { return };
-        while bytes > 0 {
+        while let Some(downlink) = downlinks.iter_mut().find(|downlink| bytes > 0 && downlink.can_pad()) {
             downlink.write_padding(PADDING_MAX as u8, &mut self.scratch);
             way.stamp(now, &mut self.scratch, false);
             transport.send_rtp(&self.scratch);
             self.stats.paddings_out += 1;
             bytes = bytes.saturating_sub(self.scratch.len());
         }
+        self.outbox.list(peer);
     }
 
     /// Says how unstable the way to the peer is, when that has changed.
@@ -96,6 +100,16 @@ impl<T: PeerTransport> Shard<T> {
             self.outbox.push(ShardEvent::Peer(id, PeerEvent::Network(level)));
         }
     }
+}
+
+/// What is sent at present.
+fn flowing(demands: &[Demand], downlinks: &[Downlink]) -> u64 {
+    let of = |demand: &Demand| {
+        let layer = downlinks.iter().find(|downlink| downlink.spec.track == demand.track).and_then(Downlink::layer);
+        let mut steps = demand.steps.iter().rev();
+        steps.find(|step| demand.audio || layer.is_some_and(|layer| step.layer <= layer.0)).map_or(0, |step| step.bps)
+    };
+    demands.iter().map(of).sum()
 }
 
 /// What the track could take of the subscriber's way; `None` where nothing of it is wished.

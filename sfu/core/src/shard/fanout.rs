@@ -150,15 +150,15 @@ impl<T: PeerTransport> Shard<T> {
         }
         let waits = downlink.waits_for().is_some();
         let later = if waits { self.fanout.lowest(track, (layer, 0), 1) } else { u64::MAX };
-        let repeats = downlink.repeats();
+        let (video, repeats) = (entry.is_video(), downlink.repeats());
         let (transport, way, scratch) = (&mut peer.transport, &mut peer.way, &mut self.scratch);
         let Some(burst) = self.fanout.bursts.front_mut() else { return };
         let Some((now, _)) = burst.packets.last().copied() else { return };
         let mut send = |packet: &mut Vec<u8>| {
-            if let Some(way) = way {
-                way.stamp(now, packet, repeats);
+            // What does not leave now waits for its turn, or is more than the way carries.
+            if way.as_mut().is_none_or(|way| way.submit(now, video, packet, repeats)) {
+                transport.send_rtp(packet);
             }
-            transport.send_rtp(packet);
         };
         let passed = pass(downlink, entry, layer, &burst.packets, later, scratch, &mut send);
         self.stats.rtp_out += passed.sent;
@@ -171,6 +171,9 @@ impl<T: PeerTransport> Shard<T> {
             layers::report(&mut self.outbox, &mut self.stats, id, entry, Some(switch));
         }
         self.outbox.list(peer);
+        if peer.way.as_ref().is_some_and(|way| way.holds()) {
+            self.rearm(now, id);
+        }
     }
 
     /// A subscriber was given up over a burst. One alone had something wrong with it; with the second it is the packets, and their
@@ -210,10 +213,9 @@ impl<T: PeerTransport> Shard<T> {
             let until = self.fanout.lowest(downlink.spec.track, next, 0);
             let repeats = downlink.repeats();
             let mut send = |packet: &mut Vec<u8>| {
-                if let Some(way) = way {
-                    way.stamp(now, packet, repeats);
+                if way.as_mut().is_none_or(|way| way.submit(now, true, packet, repeats)) {
+                    transport.send_rtp(packet);
                 }
-                transport.send_rtp(packet);
             };
             self.stats.rtp_out += catch_up(now, downlink, track, until, &mut self.scratch, &mut send);
             if downlink.catching_up().is_some() {
@@ -239,6 +241,9 @@ impl<T: PeerTransport> Shard<T> {
                 return false;
             }
             if !repeats {
+                if !way.has_room(now) {
+                    return false;
+                }
                 way.stamp(now, &mut self.scratch, false);
             }
         }

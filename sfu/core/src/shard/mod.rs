@@ -165,7 +165,7 @@ impl<T: PeerTransport> Shard<T> {
         self.serve_feedback(now, id);
         self.serve_reports(now, id);
         self.serve_wishes(now, id);
-        self.serve_probes(now, id);
+        self.serve_way(now, id);
         self.after_input(now, id);
     }
 

@@ -80,6 +80,8 @@ pub struct Stats {
     pub dropped_late: u64,
     /// Packets of padding only, and empty retransmissions: bandwidth probes.
     pub dropped_padding: u64,
+    /// Video to subscribers that their ways do not carry.
+    pub dropped_beyond_way: u64,
     /// Tap packets dropped because nobody polled.
     pub dropped_tap: u64,
     /// Commands beyond a bound: too many uplinks or downlinks of one peer.

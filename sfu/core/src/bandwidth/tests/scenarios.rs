@@ -22,7 +22,13 @@ fn a_fall_is_followed_and_a_rise_is_found() {
         world.link.conditions.bps = 0.6 * M;
         let down = until(world.run(8.0), |bps| bps < 0.62 * M);
         assert!(down.is_some_and(|seconds| seconds <= 2.5), "seed {seed}: down after {down:?}");
+        let dropped = world.link.dropped;
         world.run(15.0);
+        let queued_ms = world.link.queued_us / 1000;
+        assert!(
+            queued_ms < 200 && world.link.dropped == dropped,
+            "seed {seed}: sound beside it waits {queued_ms} ms at most, none is lost"
+        );
         world.link.conditions.bps = 3.0 * M;
         let up = until(world.run(15.0), |bps| bps > 1.8 * M);
         assert!(up.is_some_and(|seconds| seconds <= 10.0), "seed {seed}: up after {up:?}");
