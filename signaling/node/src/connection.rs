@@ -172,7 +172,7 @@ impl Connection {
             self.session.ask_for_stats();
         }
         if let (true, Some(place)) = (letters.room_changed, &self.place) {
-            let wanted = self.shared.rooms.wanted(&place.channel, &place.connection);
+            let wanted = self.shared.rooms.view(&place.channel, &place.connection);
             self.session.set_wanted(now, wanted);
         }
     }
@@ -197,6 +197,9 @@ impl Connection {
                 }
                 Action::Updated { minutes } => {
                     self.in_room(|shared, place| shared.rooms.updated(&place.channel, &place.connection, minutes));
+                }
+                Action::Heard(event) => {
+                    self.in_room(|shared, place| shared.rooms.heard(&place.channel, &place.connection, event))
                 }
                 Action::Message(label, payload) => self.pass_on(label, payload),
                 Action::Rpc(request) => self.call(&request),
@@ -269,6 +272,7 @@ impl Connection {
         self.place = Some(Place::new(self.shared.clone(), channel.id.clone(), connection.clone(), peer));
         self.rpc_methods.clone_from(&grants.rpc_methods);
         let ice_config = self.shared.ice_config(&connection, connect.client.sora_client.as_deref());
+        let wanted = self.shared.rooms.view(&channel.id, &connection);
         let admission = Admission {
             video_bps_max: ChannelSettings::stored(&channel.settings).ok().and_then(|settings| settings.video_bps_max()),
             channel: channel.id,
@@ -282,7 +286,7 @@ impl Connection {
             has_hls,
             downlinks_max: self.shared.config.downlinks_per_peer_max,
             seed: rand::random(),
-            wanted: joined.wanted,
+            wanted,
             data: agreement::data_plan(&connect, &self.shared.config.data, !grants.rpc_methods.is_empty()),
             grants,
         };

@@ -50,11 +50,12 @@ class PythonProcess {
 
 /** The Sora SDK's peer. */
 export class PythonPeer extends PythonProcess {
-  constructor({ url, channel, role = 'sendonly', codec = 'H264', seconds = 120, extra, silent }) {
+  constructor({ url, channel, role = 'sendonly', codec = 'H264', seconds = 120, extra, silent, simulcast = false }) {
     const args = ['--url', url, '--channel', channel, '--role', role, '--codec', codec, '--seconds', String(seconds)];
     if (extra) args.push('--extra', JSON.stringify(extra));
     if (silent) args.push('--silent');
     if (codec === 'H264') args.push('--openh264', openh264());
+    if (simulcast) args.push('--simulcast');
     super('peer.py', args);
   }
 

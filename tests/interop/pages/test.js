@@ -28,7 +28,23 @@ async function canvasCamera(width, height) {
   return stream;
 }
 
-/** Joins with the Sora SDK. `options.source`: camera (default), canvas or none. */
+/** The canvas with a tone instead of the microphone, which `window.speak` turns on and off: off is digital silence. */
+async function voiceCamera(width, height) {
+  const stream = await canvasCamera(width, height);
+  stream.getAudioTracks().forEach((track) => { track.stop(); stream.removeTrack(track); });
+  const audio = new AudioContext();
+  const [tone, volume, out] = [audio.createOscillator(), audio.createGain(), audio.createMediaStreamDestination()];
+  volume.gain.value = 0;
+  tone.connect(volume).connect(out);
+  tone.start();
+  window.speak = (on) => { volume.gain.value = on ? 0.5 : 0; };
+  stream.addTrack(out.stream.getAudioTracks()[0]);
+  return stream;
+}
+
+const SOURCES = { camera, canvas: canvasCamera, voice: voiceCamera };
+
+/** Joins with the Sora SDK. `source.kind`: one of SOURCES. */
 window.join = async (name, url, channelId, role, options = {}, source = { kind: 'camera', width: 640, height: 480 }) => {
   const sora = Sora.connection(url);
   const { metadata = null, ...wishes } = options;
@@ -59,7 +75,7 @@ window.join = async (name, url, channelId, role, options = {}, source = { kind: 
     if (role === 'recvonly') {
       await connection.connect();
     } else {
-      const stream = source.kind === 'none' ? new MediaStream() : source.kind === 'canvas' ? await canvasCamera(source.width, source.height) : await camera(source.width, source.height);
+      const stream = source.kind === 'none' ? new MediaStream() : await SOURCES[source.kind](source.width, source.height);
       peer.stream = stream;
       await connection.connect(stream);
     }

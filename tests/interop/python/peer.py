@@ -26,6 +26,7 @@ arguments.add_argument("--openh264")
 arguments.add_argument("--codec", default="H264")
 arguments.add_argument("--extra", default="{}", help="JSON of further arguments for create_connection")
 arguments.add_argument("--silent", action="store_true", help="no media: messages only")
+arguments.add_argument("--simulcast", action="store_true", help="three layers of 1280x720 instead of 640x480")
 arguments.add_argument("--seconds", type=float, default=120)
 options = arguments.parse_args()
 
@@ -50,7 +51,9 @@ media = not options.silent
 if sends and media:
     audio_source = sora.create_audio_source(1, 48000)
     video_source = sora.create_video_source()
-    extra |= {"audio_source": audio_source, "video_source": video_source, "video_codec_type": options.codec, "video_bit_rate": 800}
+    extra |= {"audio_source": audio_source, "video_source": video_source, "video_codec_type": options.codec}
+    extra |= {"simulcast": True, "video_bit_rate": 2500} if options.simulcast else {"video_bit_rate": 800}
+    width, height = (1280, 720) if options.simulcast else (640, 480)
 connection = sora.create_connection(
     signaling_urls=[options.url], role=options.role, channel_id=options.channel, audio=media, video=media, **extra
 )
@@ -115,7 +118,7 @@ running = True
 
 def paint():
     number, due = 0, time.monotonic()
-    picture = numpy.zeros((480, 640, 3), dtype=numpy.uint8)
+    picture = numpy.zeros((height, width, 3), dtype=numpy.uint8)
     while running:
         picture[:] = (number * 2 % 256, 96, 160)
         left = number * 5 % 560

@@ -5,6 +5,7 @@
 mod auth;
 mod channels;
 mod error;
+mod forwarding;
 mod links;
 mod operations;
 mod sora;

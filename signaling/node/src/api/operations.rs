@@ -14,11 +14,11 @@ use minamo_signaling_proto::api::{
 };
 use serde_json::Value;
 
-use super::SharedState;
 use super::auth::Authorized;
 use super::error::{ApiError, excerpt};
 use super::links::{Links, PublicUrl};
 use super::sora::{connections, not_available, server, sessions, stats};
+use super::{SharedState, forwarding};
 
 /// The operation that a request names.
 pub(super) struct Target(Operation);
@@ -54,6 +54,7 @@ pub(super) async fn dispatch(
         }
         Operation::DeleteChannel => delete(state, parse_channel_id(&body)?).await,
         Operation::ListChannelIds => list_ids(state).await,
+        Operation::Forwarding(operation) => forwarding::dispatch(state, operation, &body).await,
         Operation::ListPlaylistUrls => list_playlists(state, links, parse_channel_id(&body)?).await,
         Operation::Disconnect(whom) => connections::disconnect(state, whom, &body).await,
         Operation::Push(whom) => connections::push(state, whom, &body).await,

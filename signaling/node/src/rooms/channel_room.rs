@@ -5,17 +5,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use minamo_catalog::Channel;
-use minamo_media::{ChannelId, ConnectionId, TrackId};
+use minamo_media::{ChannelId, ConnectionId, Kind, TrackId};
 use minamo_sfu_core::room::{self, Room};
-use minamo_signaling_proto::sora::{Connect, ConnectionEvent, Counters, Event, Notify, Present, Role, ServerMessage};
+use minamo_signaling_proto::sora::{
+    Connect, ConnectionEvent, Counters, Event, ForwardingFilter, ForwardingWishes, Notify, Present, Role, ServerMessage,
+};
 
 use time::OffsetDateTime;
 
 use super::view::{Reached, SessionSummary};
 use crate::figures::Figures;
 use crate::mailbox::{Letter, Mailbox};
-use crate::session::{Closing, Grants, Notice, Published, Reason, UserMessage};
+use crate::session::{Closing, Grants, Notice, Published, Reason, UserMessage, Wanted};
+
+use super::request::KeyFrameSource;
+use super::wishes;
 use crate::{ConnectionSummary, clock, ids};
+
+/// The largest room in which everybody is told of everybody's minutes: these are 42 messages a second. In a larger one each is told of
+/// its own only. (The protocol's notes leave open who is told; nobody else's applications need it.)
+const UPDATED_AUDIENCE_MAX: usize = 50;
 
 /// Somebody at the door.
 pub(crate) struct Newcomer {
@@ -35,6 +44,7 @@ pub(crate) struct Newcomer {
 pub(crate) struct Particulars {
     pub simulcast: bool,
     pub spotlight: bool,
+    pub forwarding: ForwardingWishes,
     /// From the auth webhook, for notifications.
     pub authz_metadata: Option<serde_json::Value>,
     /// It is told nothing of what happens in the room (`signaling_notify: false`).
@@ -50,6 +60,7 @@ impl Particulars {
         Self {
             simulcast: connect.forwarding.simulcast,
             spotlight: connect.forwarding.spotlight.is_some(),
+            forwarding: connect.forwarding.clone(),
             authz_metadata: grants.authz_metadata.clone(),
             silent: grants.silent,
             labels: receives.map(|channel| channel.label.as_str().into()).collect(),
@@ -90,12 +101,18 @@ struct Member {
 }
 
 pub(super) struct ChannelRoom {
-    channel: ChannelId,
+    pub(super) channel: ChannelId,
     session_id: String,
     created: OffsetDateTime,
     single: bool,
-    room: Room,
+    pub(super) room: Room,
     members: BTreeMap<ConnectionId, Member>,
+    /// The channel's own, with their names.
+    pub(super) filters: Vec<ForwardingFilter>,
+    /// Somebody has said how many may be in focus. Who comes later does not change it.
+    pub(super) spotlight_number_named: bool,
+    /// When the spotlight is looked at next.
+    pub(super) armed: Option<Instant>,
     /// Codec parameters of the tracks in the room.
     fmtp: HashMap<TrackId, Arc<str>>,
 }
@@ -109,6 +126,9 @@ impl ChannelRoom {
             single: !channel.kind.is_multistream(),
             room: Room::new(),
             members: BTreeMap::new(),
+            filters: Vec::new(),
+            spotlight_number_named: false,
+            armed: None,
             fmtp: HashMap::new(),
         }
     }
@@ -129,10 +149,19 @@ impl ChannelRoom {
             return Err(Reason("PUBLISHER-ALREADY-CONNECTED"));
         }
         let Newcomer { connection, role, client_id, bundle_id, authn_metadata, audio, video, particulars, mailbox } = newcomer;
-        let joined = self.room.join(connection.clone(), room_role(role), bundle_id.clone());
-        joined.map_err(|_| Reason("INTERNAL-ERROR"))?;
+        let client_id = client_id.unwrap_or_else(|| connection.to_string());
+        let forwarding = &particulars.forwarding;
+        let guest = room::Newcomer {
+            role: room_role(role),
+            client: client_id.clone(),
+            bundle: bundle_id.clone(),
+            view: wishes::view(forwarding),
+            filters: wishes::filters(&forwarding.filters),
+        };
+        self.room.join(connection.clone(), guest).map_err(|_| Reason("INTERNAL-ERROR"))?;
+        self.name_spotlight_number(forwarding);
         let present = Present {
-            client_id: client_id.unwrap_or_else(|| connection.to_string()),
+            client_id,
             bundle_id: bundle_id.unwrap_or_else(|| connection.to_string()),
             connection_id: connection.to_string(),
             authn_metadata,
@@ -147,11 +176,24 @@ impl ChannelRoom {
     }
 
     pub(super) fn wanted(&self, connection: &ConnectionId) -> Vec<Published> {
-        let published = |info: minamo_media::TrackInfo| {
+        self.view(connection).into_iter().map(|wanted| wanted.published).collect()
+    }
+
+    pub(super) fn view(&self, connection: &ConnectionId) -> Vec<Wanted> {
+        let with_fmtp = |room::Wanted { info, layer }: room::Wanted| {
             let fmtp = self.fmtp.get(&info.track).cloned().unwrap_or_else(|| "".into());
-            Published { info, fmtp }
+            Wanted { published: Published { info, fmtp }, layer }
         };
-        self.room.wanted(connection).into_iter().map(published).collect()
+        self.room.wanted(connection).into_iter().map(with_fmtp).collect()
+    }
+
+    fn name_spotlight_number(&mut self, forwarding: &ForwardingWishes) {
+        let number = forwarding.spotlight.and_then(|spotlight| spotlight.number).filter(|_| !self.spotlight_number_named);
+        if let Some(number) = number {
+            let changes = self.room.spotlight_mut().set_places(Instant::now(), number);
+            self.spotlight_number_named = true;
+            self.tell_focus(&changes);
+        }
     }
 
     pub(super) fn wanted_of(&self, connection: &ConnectionId, publisher: Option<&str>) -> Vec<Published> {
@@ -176,7 +218,7 @@ impl ChannelRoom {
         self.tell_receivers();
     }
 
-    fn tell_receivers(&self) {
+    pub(super) fn tell_receivers(&self) {
         for receiver in self.room.receivers() {
             if let Some(member) = self.members.get(&receiver) {
                 member.mailbox.room_changed();
@@ -187,7 +229,7 @@ impl ChannelRoom {
     pub(super) fn leave(&mut self, connection: &ConnectionId) {
         let Some(member) = self.members.remove(connection) else { return };
         let tracks = self.room.unpublish(connection);
-        self.room.leave(connection);
+        let focused = self.room.leave(Instant::now(), connection);
         for info in &tracks {
             self.fmtp.remove(&info.track);
         }
@@ -197,6 +239,7 @@ impl ChannelRoom {
         if member.live {
             self.broadcast(&member, Event::ConnectionDestroyed(self.event(&member)));
         }
+        self.tell_focus(&focused);
     }
 
     pub(super) fn message(&self, sender: &ConnectionId, message: UserMessage) {
@@ -229,7 +272,9 @@ impl ChannelRoom {
         let Some(member) = self.members.get(connection) else { return };
         let event = Event::ConnectionUpdated(self.event(member));
         member.mailbox.notice(self.text(event.clone()));
-        self.broadcast(member, event);
+        if self.members.len() <= UPDATED_AUDIENCE_MAX {
+            self.broadcast(member, event);
+        }
     }
 
     /// To everybody who is live, except itself and its bundle.
@@ -242,12 +287,61 @@ impl ChannelRoom {
         }
     }
 
+    /// Whoever that is, and whether it has audio and video.
+    pub(super) fn of(&self, connection: &ConnectionId) -> Option<(&Present, bool, bool)> {
+        self.members.get(connection).map(|member| (&member.present, member.audio, member.video))
+    }
+
+    pub(super) fn present_mut(&mut self, connection: &ConnectionId) -> Option<&mut Present> {
+        self.members.get_mut(connection).map(|member| &mut member.present)
+    }
+
+    pub(super) fn own_filters(&mut self, connection: &ConnectionId) -> Option<&mut Vec<ForwardingFilter>> {
+        self.members.get_mut(connection).map(|member| &mut member.particulars.forwarding.filters)
+    }
+
+    pub(super) fn mailbox(&self, connection: &ConnectionId) -> Option<&Mailbox> {
+        self.members.get(connection).map(|member| &*member.mailbox)
+    }
+
+    pub(super) fn everybody(&self) -> Vec<Present> {
+        self.members.values().map(|member| member.present.clone()).collect()
+    }
+
+    pub(super) fn live_mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
+        self.members.values().filter(|member| member.live).map(|member| &*member.mailbox)
+    }
+
+    pub(super) fn key_frame_source(&self, connection: &ConnectionId) -> Option<KeyFrameSource> {
+        let member = self.members.get(connection)?;
+        let video = self.room.tracks(connection).iter().filter(|info| info.codec.kind() == Kind::Video);
+        let tracks = video.map(|info| info.track).collect();
+        Some(KeyFrameSource { tracks, mailbox: member.mailbox.clone(), figures: member.particulars.figures.clone() })
+    }
+
+    /// What it is sent, or in which layer, has changed.
+    pub(super) fn changed_for(&self, receiver: &ConnectionId) {
+        if let Some(member) = self.members.get(receiver) {
+            member.mailbox.room_changed();
+        }
+    }
+
+    /// Everybody who is live and takes part in the spotlight, except the bundle of the one concerned; that one itself is told.
+    pub(super) fn spotlight_audience<'a>(&'a self, about: &'a ConnectionId) -> impl Iterator<Item = &'a Mailbox> {
+        let bundle = self.members.get(about).map(|member| &member.present.bundle_id);
+        let hears = move |(id, member): &(&ConnectionId, &Member)| {
+            let other = Some(&member.present.bundle_id) != bundle;
+            member.live && (*id == about || other) && self.room.has_spotlight(id)
+        };
+        self.members.iter().filter(hears).map(|(_, member)| &*member.mailbox)
+    }
+
     fn audience<'a>(&'a self, about: &'a Present) -> impl Iterator<Item = &'a Member> {
         let hears = |member: &&Member| member.live && !member.particulars.silent && member.present.bundle_id != about.bundle_id;
         self.members.values().filter(hears)
     }
 
-    fn text(&self, event: Event) -> Notice {
+    pub(super) fn text(&self, event: Event) -> Notice {
         let notify = Notify { timestamp: clock::now(), session_id: self.session_id.clone(), event };
         ServerMessage::Notify(Box::new(notify)).to_text().into()
     }

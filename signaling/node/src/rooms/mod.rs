@@ -1,11 +1,14 @@
 //! Who is in which channel now. One lock over all of it: nothing here waits, and only joins, leaves and publications come by.
 
 mod channel_room;
+mod request;
+mod spotlight;
 mod takeover;
 mod view;
+mod wishes;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use minamo_catalog::Channel;
@@ -14,9 +17,11 @@ use minamo_signaling_proto::sora::Counters;
 use tokio::sync::Notify;
 
 use crate::ConnectionSummary;
-use crate::session::{Closing, Published, Reason, UserMessage};
+use crate::session::{Closing, Published, Reason, UserMessage, Wanted};
 use channel_room::ChannelRoom;
 pub(crate) use channel_room::{Newcomer, Particulars};
+pub(crate) use request::{FilterChange, FilterScope, KeyFrameSource, RequestError};
+pub(crate) use spotlight::{FocusOrder, SpotlightRequest};
 pub(crate) use view::{Reached, Tally};
 
 /// Why nobody was let in.
@@ -32,7 +37,6 @@ pub(crate) enum JoinError {
 #[derive(Debug)]
 pub(crate) struct Joined {
     pub session_id: String,
-    pub wanted: Vec<Published>,
 }
 
 #[derive(Default)]
@@ -46,7 +50,7 @@ struct State {
 
 #[derive(Default)]
 pub(crate) struct Rooms {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     /// Somebody has left.
     left: Notify,
 }
@@ -81,9 +85,8 @@ impl Rooms {
             tally.sessions_created += 1;
             ChannelRoom::new(channel)
         });
-        let connection = newcomer.connection.clone();
         let joined = room.join(newcomer, connections_max).map_err(JoinError::Refused);
-        let answer = joined.map(|()| Joined { session_id: room.session_id().to_owned(), wanted: room.wanted(&connection) });
+        let answer = joined.map(|()| Joined { session_id: room.session_id().to_owned() });
         if room.is_empty() {
             tally.sessions_created -= 1;
             rooms.remove(&channel.id);
@@ -117,8 +120,9 @@ impl Rooms {
         self.with(channel, |room| room.counters()).unwrap_or_default()
     }
 
-    pub(crate) fn wanted(&self, channel: &ChannelId, connection: &ConnectionId) -> Vec<Published> {
-        self.with(channel, |room| room.wanted(connection)).unwrap_or_default()
+    /// What a connection is to be sent, and in which layers.
+    pub(crate) fn view(&self, channel: &ChannelId, connection: &ConnectionId) -> Vec<Wanted> {
+        self.with(channel, |room| room.view(connection)).unwrap_or_default()
     }
 
     /// The same of one publisher only, named by its connection id or client id.
@@ -145,6 +149,8 @@ impl Rooms {
             }
         }
         drop(state);
+        // Somebody who waits may have the place.
+        spotlight::arm(&self.state, channel);
         self.left.notify_waiters();
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
-use minamo_sfu_core::model::{Command, Fingerprint};
+use minamo_sfu_core::model::{Command, Fingerprint, PeerEvent};
 use minamo_signaling_proto::sdp::Candidate;
 use minamo_signaling_proto::sora::{BadMessage, Connect};
 use serde_json::Value;
@@ -86,6 +86,8 @@ pub enum Action {
         /// Since media is up.
         minutes: u64,
     },
+    /// The SFU says this of the client's voice, layers or network: tell the room.
+    Heard(PeerEvent),
     /// Pass this payload on to everybody who receives the label.
     Message(Arc<str>, Bytes),
     /// Carry out this JSON-RPC request and give the response to [`super::Session::say`].

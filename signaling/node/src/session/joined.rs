@@ -11,13 +11,13 @@ use minamo_signaling_proto::sora::{
 };
 
 use super::ending::Ending;
-use super::layers;
+use super::layers::{self, Layers};
 use super::lines::{DataPlan, Line, Lines};
 use super::media::Media;
 use super::negotiation::{Agreed, Negotiation, UplinkWish};
 use super::notice::Notice;
 use super::pulse::Pulse;
-use super::{Action, Admission, Closing, Published, Reason, Timing};
+use super::{Action, Admission, Closing, Published, Reason, Timing, Wanted};
 
 type Actions = VecDeque<Action>;
 
@@ -34,6 +34,8 @@ pub(super) struct Joined {
     connection: ConnectionId,
     tap: Option<(ChannelId, ConnectionId)>,
     negotiation: Negotiation,
+    layers: Layers,
+    hears_spotlight: bool,
     /// Of the offer in flight.
     answer_deadline: Option<Instant>,
     published: Vec<Published>,
@@ -62,6 +64,8 @@ impl Joined {
                 admission.data.is_some(),
                 admission.downlinks_max,
             ),
+            layers: Layers::default(),
+            hears_spotlight: connect.forwarding.spotlight.is_some(),
             answer_deadline: Some(now + timing.answer),
             published: Vec::new(),
             media: Media::new(now, timing),
@@ -69,7 +73,8 @@ impl Joined {
             lifetime_end: admission.grants.lifetime.map(|lifetime| now + lifetime),
             lines: Lines::new(admission.peer, &admission.data.clone().unwrap_or_default()),
         };
-        let wanted = joined.receivable(admission.wanted.clone());
+        let wanted = joined.layers.wish(admission.wanted.clone());
+        let wanted = joined.receivable(wanted);
         joined.negotiation.include(wanted);
         let ice = joined.negotiation.ice().clone();
         actions.push_back(Action::Sfu(Command::AddPeer { peer: joined.peer, ice }));
@@ -142,8 +147,11 @@ impl Joined {
             self.published.push(Published { fmtp: self.negotiation.fmtp(info.track), info });
             tell(Command::AddUplink(peer, uplink));
         }
-        downlinks_removed.into_iter().for_each(|track| tell(Command::RemoveDownlink(peer, track)));
-        downlinks.into_iter().for_each(|downlink| tell(Command::AddDownlink(peer, downlink)));
+        for track in downlinks_removed {
+            self.layers.end(track);
+            tell(Command::RemoveDownlink(peer, track));
+        }
+        downlinks.into_iter().for_each(|downlink| tell(Command::AddDownlink(peer, self.layers.begin(downlink))));
         if let Some(fingerprint) = fingerprint {
             tell(Command::SetRemote { peer, fingerprint });
             if data {
@@ -161,6 +169,8 @@ impl Joined {
         match &event {
             PeerEvent::ChannelOpen(label) => self.handle_channel_open(label, actions),
             PeerEvent::ChannelClosed(label) => self.handle_channel_closed(label)?,
+            PeerEvent::LayerSwitched { .. } | PeerEvent::Network(_) => actions.push_back(Action::Heard(event.clone())),
+            PeerEvent::AudioLevel(..) if self.hears_spotlight => actions.push_back(Action::Heard(event.clone())),
             _ => {}
         }
         if self.media.handle_event(now, event)? {
@@ -199,11 +209,14 @@ impl Joined {
         self.lines.socket_is_open().then(|| Action::Send(ServerMessage::Ping { stats: true }.to_text().into()))
     }
 
-    pub(super) fn set_wanted(&mut self, now: Instant, wanted: Vec<Published>, actions: &mut Actions) {
+    pub(super) fn set_wanted(&mut self, now: Instant, wanted: Vec<Wanted>, actions: &mut Actions) {
+        let wanted = self.layers.wish(wanted);
         let wanted = self.receivable(wanted);
         for track in self.negotiation.set_wanted(wanted) {
+            self.layers.end(track);
             actions.push_back(Action::Sfu(Command::RemoveDownlink(self.peer, track)));
         }
+        actions.extend(self.layers.changes(self.peer).into_iter().map(Action::Sfu));
         self.re_offer(now, actions);
     }
 

@@ -1,7 +1,61 @@
-//! Simulcast in offers.
+//! Simulcast: in offers, and which layer of what the client is sent.
 
+use std::collections::HashMap;
+
+use minamo_media::TrackId;
+use minamo_sfu_core::model::{Command, Downlink, LayerWish, PeerId};
 use minamo_signaling_proto::sdp::UplinkLayer;
 use minamo_signaling_proto::sora::{Connect, Encoding, ForwardingWishes, OfferedLayers};
+
+use super::Published;
+
+/// A track that the client is to be sent, and in which layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The track.
+    pub published: Published,
+    /// The layer that is wished for this client.
+    pub layer: LayerWish,
+}
+
+/// The layers wished and those that the SFU was told. At most one of each for every track wanted.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    wished: HashMap<TrackId, LayerWish>,
+    told: HashMap<TrackId, LayerWish>,
+}
+
+impl Layers {
+    /// The tracks without their layers, which are remembered.
+    pub(super) fn wish(&mut self, wanted: Vec<Wanted>) -> Vec<Published> {
+        self.wished = wanted.iter().map(|wanted| (wanted.published.info.track, wanted.layer)).collect();
+        wanted.into_iter().map(|wanted| wanted.published).collect()
+    }
+
+    /// What the SFU must be told of tracks that it sends already.
+    pub(super) fn changes(&mut self, peer: PeerId) -> Vec<Command> {
+        let mut commands = Vec::new();
+        for (track, told) in &mut self.told {
+            if let Some(wished) = self.wished.get(track).filter(|wished| *wished != told) {
+                *told = *wished;
+                commands.push(Command::SetLayer(peer, *track, *wished));
+            }
+        }
+        commands
+    }
+
+    /// A track begins, in the layer that is wished now.
+    pub(super) fn begin(&mut self, downlink: Downlink) -> Downlink {
+        let layer = self.wished.get(&downlink.track).copied().unwrap_or_default();
+        self.told.insert(downlink.track, layer);
+        Downlink { layer, ..downlink }
+    }
+
+    /// A track is over.
+    pub(super) fn end(&mut self, track: TrackId) {
+        self.told.remove(&track);
+    }
+}
 
 /// The layers that a client is offered to send, lowest first; none without simulcast. All codecs can.
 pub(super) fn of_uplink(wishes: &ForwardingWishes) -> Vec<UplinkLayer> {

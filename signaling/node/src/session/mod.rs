@@ -29,6 +29,7 @@ use minamo_signaling_proto::sora::{ClientMessage, Connect, Control, IceConfig, t
 pub use action::{Action, Closing, Endpoint, Reason};
 use ending::Ending;
 use joined::Joined;
+pub use layers::Wanted;
 use lines::Heard;
 pub use lines::{AgreedChannel, DataPlan, Line, Purpose};
 pub(crate) use media::Media;
@@ -98,7 +99,7 @@ pub struct Admission {
     /// From the system's randomness: ICE passwords come out of it.
     pub seed: [u8; 32],
     /// The tracks in the room.
-    pub wanted: Vec<Published>,
+    pub wanted: Vec<Wanted>,
     /// The data channels; none where only the WebSocket is used.
     pub data: Option<DataPlan>,
     /// What only the auth webhook can say.
@@ -323,7 +324,7 @@ impl Session {
     }
 
     /// The tracks in the room are now these.
-    pub fn set_wanted(&mut self, now: Instant, wanted: Vec<Published>) {
+    pub fn set_wanted(&mut self, now: Instant, wanted: Vec<Wanted>) {
         if let Phase::Joined(joined) = &mut self.phase {
             joined.set_wanted(now, wanted, &mut self.actions);
         }

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use minamo_media::{Codec, TrackId, TrackInfo};
-use minamo_sfu_core::model::{Command, Fingerprint, PeerEvent, PeerId};
+use minamo_sfu_core::model::{Command, Fingerprint, LayerWish, PeerEvent, PeerId};
 use serde_json::{Value, json};
 
-use crate::session::{Action, Admission, Closing, Endpoint, Grants, Published, Session, Timing};
+use crate::session::{Action, Admission, Closing, Endpoint, Grants, Published, Session, Timing, Wanted};
 
 /// One session in virtual time, and everything that it has wanted done.
 pub(super) struct Bench {
@@ -65,8 +65,12 @@ pub(super) fn track(id: u64) -> Published {
     Published { info: TrackInfo { track: TrackId(id), publisher, codec }, fmtp: fmtp.into() }
 }
 
-pub(super) fn tracks(ids: impl IntoIterator<Item = u64>) -> Vec<Published> {
-    ids.into_iter().map(track).collect()
+pub(super) fn tracks(ids: impl IntoIterator<Item = u64>) -> Vec<Wanted> {
+    ids.into_iter().map(|id| at_best(track(id))).collect()
+}
+
+pub(super) fn at_best(published: Published) -> Wanted {
+    Wanted { published, layer: LayerWish::Best }
 }
 
 impl Bench {

@@ -6,7 +6,7 @@ use minamo_media::{Codec, TrackId};
 use minamo_sfu_core::model::{Command, PeerEvent};
 use serde_json::{Value, json};
 
-use super::{Bench, admission, answering, commands, connect, sent, track, tracks};
+use super::{Bench, admission, answering, at_best, commands, connect, sent, track, tracks};
 use crate::session::{Action, Admission};
 
 /// `(mid, m-line's port, track's publisher)` of every section.
@@ -163,7 +163,7 @@ fn downlinks_carry_the_publishers_codec_and_stay_under_the_limit() {
     vp8.fmtp = "".into();
     let mut main = track(13);
     main.fmtp = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f".into();
-    let wanted = vec![vp8, track(15), main];
+    let wanted = vec![at_best(vp8), at_best(track(15)), at_best(main)];
     let (mut bench, offer) = Bench::offered(&connect("recvonly"), Admission { wanted, downlinks_max: 3, ..admission() });
     let sdp = offer["sdp"].as_str().unwrap();
     for line in ["a=rtpmap:96 VP8/90000", "a=rtpmap:102 H264/90000", "a=rtpmap:35 H264/90000"] {

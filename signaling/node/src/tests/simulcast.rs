@@ -1,10 +1,11 @@
 //! Layers: offered, answered, told to the SFU.
 
-use minamo_sfu_core::model::{Command, Uplink};
+use minamo_media::TrackId;
+use minamo_sfu_core::model::{Command, Layer, LayerWish, PeerId, Uplink};
 use serde_json::{Value, json};
 
-use super::{Bench, admission, answering, commands, connect, sent};
-use crate::session::Action;
+use super::{Bench, admission, answering, commands, connect, sent, tracks};
+use crate::session::{Action, Wanted};
 
 fn simulcast() -> Value {
     let mut message = connect("sendrecv");
@@ -46,6 +47,27 @@ fn re_offers_repeat_the_layers() {
     let re_offer = sent(&bench.want([10, 11])).remove(0);
     assert!(re_offer["sdp"].as_str().unwrap().contains("a=simulcast:recv r0;r1;r2\r\n"));
     assert!(re_offer.get("encodings").is_none());
+}
+
+#[test]
+fn a_receivers_layer_is_told_with_the_track_and_whenever_it_changes() {
+    let mut bench = Bench::established(&connect("recvonly"), admission());
+    let low = LayerWish::AtMost(Layer(0));
+    let want = |bench: &mut Bench, layer| {
+        bench.session.set_wanted(bench.now, vec![Wanted { layer, ..tracks([11]).remove(0) }]);
+        bench.actions()
+    };
+    let re_offer = sent(&want(&mut bench, LayerWish::Best)).remove(0);
+    assert_eq!(want(&mut bench, low), [], "it is not sent yet");
+    let actions = bench.answer("re-answer", &re_offer);
+    let [Command::AddDownlink(_, downlink)] = commands(&actions)[..] else { panic!("{actions:?}") };
+    assert_eq!(downlink.layer, low);
+    assert_eq!(want(&mut bench, low), []);
+    let off = want(&mut bench, LayerWish::Off);
+    assert_eq!(off, [Action::Sfu(Command::SetLayer(PeerId(1), TrackId(11), LayerWish::Off))], "without a re-offer");
+    bench.want([]);
+    bench.session.set_wanted(bench.now, Vec::new());
+    assert!(commands(&bench.actions()).is_empty());
 }
 
 #[test]

@@ -4,12 +4,17 @@
 //! error names the member that is wrong, as `hls[0].video.width: must be 36 to 4096, got 0`.
 
 pub(crate) mod field;
+mod forwarding;
 mod operation;
 mod response;
 mod selection;
 mod settings;
 
 pub use field::InvalidField;
+pub use forwarding::{
+    FilterOwner, FilterTarget, FilterVerb, ForwardingOperation, LayerRequest, Member, Metadata, MetadataItem, SpotlightRid,
+    echo as echo_of, spotlight_number,
+};
 pub use operation::{Operation, SessionOperation};
 pub use response::{ChannelCreated, ChannelIds, Deleted, ErrorBody, PlaylistUrl, PlaylistUrls};
 pub use selection::{Selected, Selection, Whom, disconnect_reason, push_data, session_id};

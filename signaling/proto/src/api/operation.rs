@@ -1,6 +1,6 @@
 //! `X-Sora-Target` as a type. [`TARGETS`] is the one table of operations.
 
-use super::Whom;
+use super::{ForwardingOperation, Whom};
 
 /// What `X-Sora-Target` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Operation {
     ClusterNodes,
     /// Known, and answered with an error that says that it is not available.
     NotAvailable,
+    /// How tracks are forwarded.
+    Forwarding(ForwardingOperation),
 }
 
 /// What can be done with sessions.
@@ -102,12 +104,16 @@ impl Operation {
     /// Reads the header's value; `None` for a target that does not exist.
     #[must_use]
     pub fn from_target(target: &str) -> Option<Self> {
-        TARGETS.iter().find(|(name, _)| *name == target.trim()).map(|(_, operation)| *operation)
+        let own = TARGETS.iter().find(|(name, _)| *name == target.trim()).map(|(_, operation)| *operation);
+        own.or_else(|| ForwardingOperation::from_target(target).map(Self::Forwarding))
     }
 
     /// The header's value for this operation.
     #[must_use]
     pub fn target(self) -> &'static str {
+        if let Self::Forwarding(operation) = self {
+            return operation.target();
+        }
         TARGETS.iter().find(|(_, operation)| *operation == self).map_or("", |(name, _)| name)
     }
 }

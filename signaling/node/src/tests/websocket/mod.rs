@@ -1,6 +1,7 @@
 //! The WebSocket route over a real socket, and WHIP and WHEP beside it, with a stand-in for the SFU.
 
 mod closes;
+mod forwarding;
 mod operations;
 mod rooms;
 mod server;

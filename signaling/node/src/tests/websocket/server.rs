@@ -100,6 +100,14 @@ impl FakeSfu {
         self.peers.lock().unwrap().len()
     }
 
+    /// Says something of the peer that came as the n-th, from 0.
+    pub(super) fn tell(&self, nth: usize, event: PeerEvent) {
+        let peers = self.peers.lock().unwrap();
+        let mut ids: Vec<_> = peers.keys().copied().collect();
+        ids.sort_unstable();
+        peers[&ids[nth]](event);
+    }
+
     /// Every peer is gone by itself.
     pub(super) fn lose_all(&self, why: CloseReason) {
         for (_, on_event) in self.peers.lock().unwrap().drain() {
