@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use minamo_catalog::{Catalog, Channel, ChannelKind};
 use minamo_media::ChannelId;
-use minamo_sfu_core::model::{CloseReason, Command, Fingerprint, IceCredentials, PeerEvent, PeerId, PeerReport};
+use minamo_sfu_core::model::{CloseReason, Command, Fingerprint, IceCredentials, PeerEvent, PeerId, PeerReport, UplinkReport};
 use serde_json::json;
 
 use crate::api::{self, ApiState, ApiToken};
@@ -20,6 +20,8 @@ pub(super) const TOKEN: &str = "right";
 /// Says `Connected` as soon as the answer is there, and remembers what it was told.
 #[derive(Default)]
 pub(super) struct FakeSfu {
+    /// In every report.
+    pub uplinks: Mutex<Vec<UplinkReport>>,
     peers: Mutex<HashMap<PeerId, OnPeerEvent>>,
     pub commands: Mutex<Vec<Command>>,
     pub busy: AtomicBool,
@@ -52,7 +54,14 @@ impl MediaPlane for Arc<FakeSfu> {
             Command::CloseChannels(peer) => self.close_channels(*peer),
             Command::Report(peer) => {
                 let bytes_in = if self.silent.load(Ordering::Relaxed) { 7 } else { self.reports.fetch_add(1, Ordering::Relaxed) };
-                self.say(*peer, PeerEvent::Report(Box::new(PeerReport { bytes_in, ..PeerReport::default() })));
+                self.say(
+                    *peer,
+                    PeerEvent::Report(Box::new(PeerReport {
+                        bytes_in,
+                        uplinks: self.uplinks.lock().unwrap().clone(),
+                        ..PeerReport::default()
+                    })),
+                );
             }
             Command::RemovePeer { peer, .. } => drop(self.peers.lock().unwrap().remove(peer)),
             _ => {}
