@@ -208,9 +208,8 @@ impl ChannelRoom {
         let event = match event {
             PeerEvent::Network(unstable_level) => Event::NetworkStatus { unstable_level: *unstable_level },
             PeerEvent::LayerSwitched { track, from, to, cause } => {
-                let sender = self.room.members().map(|(id, _)| id);
-                let of_track = |id: &&ConnectionId| self.room.tracks(id).iter().any(|info| info.track == *track);
-                let Some(sender) = { sender }.find(of_track) else { return };
+                let sends = |id: &&ConnectionId| self.room.tracks(id).iter().any(|info| info.track == *track);
+                let Some(sender) = self.room.members().map(|(id, _)| id).find(sends) else { return };
                 let asked = self.room.asked(connection, sender);
                 Event::SimulcastSwitched(wishes::switched(sender.to_string(), asked, *from, *to, *cause))
             }
