@@ -123,3 +123,17 @@ test('nobody gets what a filter blocks, from the connect message on', { timeout:
   assert.equal((await server.api('Sora_20230628.CreateChannelForwardingFilter', everybody)).body.error_type, 'DUPLICATE_FORWARDING_FILTER');
   for (const { page } of [one, other, receiver]) await page.close();
 });
+
+test('negative control: without layers a request changes nothing', { timeout: 60_000 }, async () => {
+  const channel = await room();
+  const sender = await join(channel, 'sendonly', {}, { kind: 'camera', width: 640, height: 480 });
+  const receiver = await join(channel, 'recvonly', {});
+  await decodes('what there is', receiver, sender.id, 480, 640);
+  await request(channel, receiver, sender.id, 'r0');
+  const before = (await receiver.state()).decoded[sender.id].frames;
+  await until('pictures go on', 20_000, async () => (await receiver.state()).decoded[sender.id].frames > before + 60);
+  const { decoded, notifies } = await receiver.state();
+  assert.ok(decoded[sender.id].width >= 480, `${decoded[sender.id].width} pixels`);
+  assert.ok(!notifies.some((n) => n.event_type === 'simulcast.switched'), 'there is nothing to switch to');
+  for (const { page } of [sender, receiver]) await page.close();
+});
