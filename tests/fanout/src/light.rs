@@ -36,6 +36,10 @@ const CHECK: Duration = Duration::from_millis(2500);
 const ASK: Duration = Duration::from_secs(2);
 /// Of most media only so much is shown to it: the header.
 pub const GLANCE: usize = 64;
+/// Packets come one after another over a link of so many bits in a microsecond: a sender that probes its way wants to see that.
+const LINK: i64 = 50;
+/// What a packet of which only the header is shown counts as, in bytes.
+const WHOLE: usize = 1200;
 /// The id of the transport-cc extension toward these peers.
 pub const TRANSPORT_CC: u8 = 3;
 /// A DTLS endpoint wants some address.
@@ -87,6 +91,8 @@ struct Arrivals {
     base: u16,
     times: Vec<Option<i64>>,
     count: u8,
+    /// When the last packet was through the link, in microseconds.
+    through: i64,
 }
 
 /// The peer.
@@ -256,12 +262,17 @@ impl Light {
         if matches!(datagram.get(1), None | Some(192..=223)) {
             return;
         }
-        // The header is in clear; the tag at the end may look like padding, but these packets have none.
-        let Ok(packet) = Packet::parse(datagram) else { return };
+        // The header is in clear. How much of a probe is padding stands under the cipher: without the flag it parses all the same.
+        let mut head = [0; 128];
+        let length = datagram.len().min(head.len());
+        head[..length].copy_from_slice(&datagram[..length]);
+        head[0] &= !0x20;
+        let Ok(packet) = Packet::parse(&head[..length]) else { return };
         self.packets += 1;
         let wide = packet.extension(self.transport_cc).and_then(|data| data.try_into().ok()).map(u16::from_be_bytes);
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
-        self.arrivals.note(wide, now.saturating_duration_since(self.start).as_micros() as i64);
+        let length = if datagram.len() > GLANCE { datagram.len() } else { WHOLE };
+        self.arrivals.note(wide, now.saturating_duration_since(self.start).as_micros() as i64, length);
         match self.flows.iter_mut().find(|flow| flow.ssrc == ssrc) {
             Some(flow) => {
                 flow.packets += 1;
@@ -285,7 +296,7 @@ impl Light {
         if self.arrivals.times.is_empty() {
             return Ok(());
         }
-        let Arrivals { base, times, count } = &mut self.arrivals;
+        let Arrivals { base, times, count, .. } = &mut self.arrivals;
         let mut message = Vec::new();
         let media = self.flows.first().map_or(0, |flow| flow.ssrc);
         rtcp::Feedback { sender: 1, media, count: *count, base: *base, arrivals: times }.write(&mut message);
@@ -348,7 +359,8 @@ impl Light {
 
 impl Arrivals {
     /// Where the server does not number its packets they are numbered as they come.
-    fn note(&mut self, wide: Option<u16>, at: i64) {
+    fn note(&mut self, wide: Option<u16>, at: i64, length: usize) {
+        self.through = self.through.max(at) + length as i64 * 8 / LINK;
         let end = self.base.wrapping_add(self.times.len() as u16);
         let wide = wide.unwrap_or(end);
         if self.times.is_empty() {
@@ -359,7 +371,7 @@ impl Arrivals {
             if index >= self.times.len() {
                 self.times.resize(index + 1, None);
             }
-            self.times[index] = Some(at);
+            self.times[index] = Some(self.through);
         }
     }
 }
