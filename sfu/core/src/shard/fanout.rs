@@ -206,6 +206,7 @@ impl<T: PeerTransport> Shard<T> {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.catch_up_due.is_some_and(|due| due <= now)) else { return };
         peer.catch_up_due = None;
         let Peer { downlinks, way, transport, catch_up_due, .. } = peer;
+        let link = way.as_ref().and_then(|way| way.estimate(now));
         for downlink in downlinks {
             let Some(next) = downlink.catching_up() else { continue };
             let Some(track) = self.tracks.get(&downlink.spec.track) else { continue };
@@ -217,7 +218,7 @@ impl<T: PeerTransport> Shard<T> {
                     transport.send_rtp(packet);
                 }
             };
-            self.stats.rtp_out += catch_up(now, downlink, track, until, &mut self.scratch, &mut send);
+            self.stats.rtp_out += catch_up(now, downlink, track, until, link, &mut self.scratch, &mut send);
             if downlink.catching_up().is_some() {
                 *catch_up_due = Some(now + CATCH_UP_EVERY);
             }
@@ -297,13 +298,14 @@ pub(super) fn pass(
     passed
 }
 
-/// Sends the next packets of the group that the subscriber begins with, up to a handful, and before the place `until`. Returns how
-/// many.
+/// Sends the next packets of the group that the subscriber begins with, up to a handful, less over a `link` of few bits per second, and
+/// before the place `until`. Returns how many.
 fn catch_up(
     now: Instant,
     downlink: &mut Downlink,
     track: &Track,
     until: u64,
+    link: Option<u64>,
     scratch: &mut Vec<u8>,
     send: &mut impl FnMut(&mut Vec<u8>),
 ) -> u64 {
@@ -311,7 +313,10 @@ fn catch_up(
         return 0;
     };
     let rate = encoding.rates(now).last().copied().unwrap_or(0);
-    let mut bytes = CATCH_UP_BYTES + 2 * rate * CATCH_UP_EVERY.as_millis() as u64 / 8000;
+    let per_turn = |bits_per_second: u64| bits_per_second * CATCH_UP_EVERY.as_millis() as u64 / 8000;
+    // Never so little that what is new would run away from it.
+    let (least, usual) = (per_turn(2 * rate), CATCH_UP_BYTES + per_turn(2 * rate));
+    let mut bytes = link.map_or(usual, |link| per_turn(link + link / 2).clamp(least, usual));
     let highest = encoding.highest().unwrap_or(0);
     let mut sent = 0;
     while let Some((_, mut place)) = downlink.catching_up() {
@@ -324,8 +329,11 @@ fn catch_up(
             break;
         }
         let Some(stored) = encoding.at(place).filter(|_| place < until) else { break };
-        let Some(left) = bytes.checked_sub(stored.packet.len() as u64) else { break };
-        bytes = left;
+        // One in any case.
+        if sent > 0 && bytes == 0 {
+            break;
+        }
+        bytes = bytes.saturating_sub(stored.packet.len() as u64);
         if downlink.write_cached(layer, stored, &track.spec.extensions, scratch) {
             send(scratch);
             sent += 1;

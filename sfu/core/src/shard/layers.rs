@@ -65,7 +65,8 @@ impl<T: PeerTransport> Shard<T> {
         let stopped = downlink.choose(entry.flowing(), cause);
         report(&mut self.outbox, &mut self.stats, id, entry, stopped);
         let (layer, urgency) = downlink.waits_for()?;
-        let cached = entry.encoding(layer).filter(|_| downlink.layer().is_none())?.cached_group(now);
+        let rate = peer.way.as_ref().and_then(|way| way.estimate(now));
+        let cached = entry.encoding(layer).filter(|_| downlink.layer().is_none())?.cached_group(now, rate);
         let Some(stored) = cached else { return Some((layer, urgency)) };
         let switch = downlink.enter(now, entry, stored, true);
         report(&mut self.outbox, &mut self.stats, id, entry, switch);

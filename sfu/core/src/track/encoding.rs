@@ -108,10 +108,12 @@ impl Encoding {
         self.rate.cumulative(now)
     }
 
-    /// Where a new subscriber begins with what is here already, if that shows it a picture sooner than a new key frame.
-    pub(crate) fn cached_group(&self, now: Instant) -> Option<&Stored> {
-        let group = self.group.as_ref().zip(self.ring.highest()).filter(|(group, highest)| group.serves(now, *highest));
-        self.ring.at(group?.0.first())
+    /// Where a new subscriber begins with what is here already, if that shows it a picture sooner than a new key frame. The rate is
+    /// that of its link, where it is known.
+    pub(crate) fn cached_group(&self, now: Instant, bits_per_second: Option<u64>) -> Option<&Stored> {
+        let (group, highest) = self.group.as_ref().zip(self.ring.highest())?;
+        let place = group.serves(now, highest, bits_per_second).then(|| group.first());
+        self.ring.at(place?)
     }
 
     fn is_video(&self) -> bool {
