@@ -109,7 +109,7 @@ window.countFreezes = (name) => {
 
 window.send = (name, label, text) => peers.get(name).connection.sendMessage(label, new TextEncoder().encode(text));
 
-/** Answers {result} or {error}. */
+/** Answers {result} or {error}; of an error's members the SDK passes none on. */
 window.rpc = async (name, method, params) => {
   try {
     return { result: await peers.get(name).connection.rpc(method, params, { timeout: 5000 }) };

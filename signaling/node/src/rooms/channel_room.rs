@@ -100,6 +100,15 @@ struct Member {
     mailbox: Arc<Mailbox>,
 }
 
+impl Member {
+    /// Tells it something about itself.
+    fn tell(&self, notice: Notice) {
+        if !self.particulars.silent {
+            self.mailbox.notice(notice);
+        }
+    }
+}
+
 pub(super) struct ChannelRoom {
     pub(super) channel: ChannelId,
     session_id: String,
@@ -262,7 +271,7 @@ impl ChannelRoom {
         let data = others.map(|other| other.present.clone()).collect();
         let connection = self.event(member);
         let own = Event::ConnectionCreated { connection: connection.clone(), data: Some(data) };
-        member.mailbox.notice(self.text(own));
+        member.tell(self.text(own));
         self.broadcast(member, Event::ConnectionCreated { connection, data: None });
     }
 
@@ -271,7 +280,7 @@ impl ChannelRoom {
         member.minutes = minutes;
         let Some(member) = self.members.get(connection) else { return };
         let event = Event::ConnectionUpdated(self.event(member));
-        member.mailbox.notice(self.text(event.clone()));
+        member.tell(self.text(event.clone()));
         if self.members.len() <= UPDATED_AUDIENCE_MAX {
             self.broadcast(member, event);
         }

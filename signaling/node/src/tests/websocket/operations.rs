@@ -245,6 +245,65 @@ async fn the_webhook_refuses_and_failing_it_nobody_gets_in() {
 }
 
 #[tokio::test]
+async fn calls_are_answered_as_granted() {
+    let server = Server::start(uncompressed()).await;
+    let methods =
+        ["RequestSimulcastRid", "RequestSpotlightRid", "PutSignalingNotifyMetadata", "PutSignalingNotifyMetadataItem", "Dance"];
+    let methods: Vec<String> = methods.iter().map(|name| format!("2025.2.0/{name}")).collect();
+    let (url, _asks) = webhook(json!({"allowed": true, "rpc_methods": methods})).await;
+    guarded(&server, &url).await;
+    let (anna, peer) = over_data(&server, json!({"channel_id": "guarded"})).await;
+    let cases = [
+        ("{", json!(null), Err(-32_700)),
+        (r#"{"jsonrpc":"2.0","id":1}"#, json!(1), Err(-32_600)),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"2025.2.0/ResetSpotlightRid"}"#, json!(2), Err(-32_601)),
+        (r#"{"jsonrpc":"2.0","id":3,"method":"2025.2.0/Dance"}"#, json!(3), Err(-32_601)),
+        (r#"{"jsonrpc":"2.0","id":4,"method":"2025.2.0/RequestSimulcastRid","params":{"rid":"r9"}}"#, json!(4), Err(-32_602)),
+        (
+            r#"{"jsonrpc":"2.0","id":5,"method":"2025.2.0/RequestSimulcastRid","params":{"rid":"r1","x":1}}"#,
+            json!(5),
+            Err(-32_602),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":6,"method":"2025.2.0/RequestSpotlightRid","params":{"spotlight_focus_rid":"r1"}}"#,
+            json!(6),
+            Err(-32_602),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"2025.2.0/PutSignalingNotifyMetadata","params":{"metadata":{"a":1}}}"#,
+            json!(null),
+            Ok(json!(null)),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":7,"method":"2025.2.0/PutSignalingNotifyMetadataItem","params":{"key":"b","value":2}}"#,
+            json!(7),
+            Ok(json!({"metadata": {"a": 1, "b": 2}})),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":8,"method":"2025.2.0/RequestSimulcastRid","params":{"rid":"r1"}}"#,
+            json!(8),
+            Ok(json!({"rid": "r1", "channel_id": "guarded", "recv_connection_id": anna.connection_id})),
+        ),
+    ];
+    let answered = cases.iter().filter(|(_, id, expected)| !(id.is_null() && expected.is_ok())).count();
+    for (request, ..) in &cases {
+        let message = DataMessage { label: "rpc".into(), binary: false, payload: Bytes::from_static(request.as_bytes()) };
+        server.sfu.say(peer, PeerEvent::Data(message));
+    }
+    server.until(|server| server.sfu.sent(peer, "rpc").len() == answered).await;
+    let answers = server.sfu.sent(peer, "rpc");
+    let expected = cases.iter().filter(|(_, id, expected)| !(id.is_null() && expected.is_ok()));
+    for ((request, id, expected), answer) in expected.zip(answers) {
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(&answer["id"], id, "{request}");
+        match expected {
+            Ok(result) => assert_eq!(&answer["result"], result, "{request}"),
+            Err(code) => assert_eq!(answer["error"]["code"], *code, "{request}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_is_emptied_sends_everybody_away_once() {
     let location = "wss://other.example/signaling";
     let server = Server::start(SignalingConfig { redirect_url: Some(location.into()), ..SignalingConfig::default() }).await;
