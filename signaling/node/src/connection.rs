@@ -304,6 +304,13 @@ impl Connection {
                 }
                 Ok(())
             }
+            Command::SendData(peer, message) if message.label.starts_with('#') => {
+                // Clients' messages to each other are the first to go, before anybody's connection.
+                if self.shared.media.command(Command::SendData(peer, message)).is_err() {
+                    metrics::counter!("minamo_signaling_messages_dropped_total", "why" => "busy").increment(1);
+                }
+                Ok(())
+            }
             command => self.shared.media.command(command),
         };
         if let Err(Busy) = result {

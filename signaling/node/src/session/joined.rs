@@ -71,7 +71,7 @@ impl Joined {
             media: Media::new(now, timing),
             pulse: Pulse::new(now, timing),
             lifetime_end: admission.grants.lifetime.map(|lifetime| now + lifetime),
-            lines: Lines::new(admission.peer, &admission.data.clone().unwrap_or_default()),
+            lines: Lines::new(now, admission.peer, &admission.data.clone().unwrap_or_default()),
         };
         let wanted = joined.layers.wish(admission.wanted.clone());
         let wanted = joined.receivable(wanted);
@@ -293,9 +293,9 @@ impl Joined {
         }
         actions.push_back(Action::Leave);
         if !own && closing != Closing::DISCONNECT {
+            // It ends its own side when it has heard: before that, channels that close would look like a failure to it.
             actions.push_back(Action::Close(closing));
-            actions.push_back(Action::Sfu(Command::RemovePeer { peer: self.peer, clean: closing.clean }));
-            return None;
+            return Some(Ending::new(now, self.peer, closing.clean, self.lines));
         }
         if closing != Closing::DISCONNECT {
             let close = Control::Close { code: closing.code, reason: closing.reason.0 };

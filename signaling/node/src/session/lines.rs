@@ -1,6 +1,7 @@
 //! Where a connection's messages go: the WebSocket first, data channels once all of them are open.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use minamo_sfu_core::model::{Command, DataChannelSpec, DataMessage, PeerId};
@@ -10,6 +11,7 @@ use minamo_signaling_proto::sora::{
 
 use super::message::{PAYLOAD_BYTES_MAX, UserMessage};
 use super::notice::Notice;
+use super::rate::Rate;
 use super::{Action, Reason, zlib};
 
 /// What a data channel's JSON may inflate to: as much as a WebSocket message may have. Clients' answers are far smaller.
@@ -133,10 +135,11 @@ pub(super) struct Lines {
     switched: bool,
     ignore_disconnect_websocket: bool,
     channels: Vec<Channel>,
+    rate: Rate,
 }
 
 impl Lines {
-    pub(super) fn new(peer: PeerId, plan: &DataPlan) -> Self {
+    pub(super) fn new(now: Instant, peer: PeerId, plan: &DataPlan) -> Self {
         let channel =
             |agreed: &AgreedChannel| Channel { label: agreed.spec.label.as_str().into(), agreed: agreed.clone(), open: false };
         Self {
@@ -145,6 +148,7 @@ impl Lines {
             switched: false,
             ignore_disconnect_websocket: plan.ignore_disconnect_websocket,
             channels: plan.channels.iter().map(channel).collect(),
+            rate: Rate::new(now),
         }
     }
 
@@ -236,7 +240,7 @@ impl Lines {
     ///
     /// # Errors
     /// Something on one of our own channels that is not the JSON text that was agreed.
-    pub(super) fn hear(&self, message: &DataMessage) -> Result<Heard, Reason> {
+    pub(super) fn hear(&mut self, now: Instant, message: &DataMessage) -> Result<Heard, Reason> {
         let Some(channel) = self.channels.iter().find(|channel| channel.label == message.label) else {
             return Ok(dropped("unknown label"));
         };
@@ -248,6 +252,7 @@ impl Lines {
                 Ok(Heard::Text(line, text))
             }
             Purpose::Messages { sends: false, .. } => Ok(dropped("direction")),
+            Purpose::Messages { .. } if !self.rate.take(now) => Ok(dropped("rate")),
             Purpose::Messages { sends: true, .. } => match inflated(compress, &message.payload, PAYLOAD_BYTES_MAX) {
                 Some(payload) => Ok(Heard::Message(channel.label.clone(), payload)),
                 None => Ok(dropped("payload")),

@@ -15,6 +15,7 @@ mod negotiation;
 mod notice;
 mod pulse;
 mod random;
+mod rate;
 mod slot;
 mod zlib;
 
@@ -288,7 +289,7 @@ impl Session {
     /// A message came over a data channel.
     fn handle_data(&mut self, now: Instant, message: &DataMessage) {
         let Phase::Joined(joined) = &mut self.phase else { return };
-        match joined.lines.hear(message) {
+        match joined.lines.hear(now, message) {
             Ok(Heard::Text(Line::Signaling, text)) => self.handle_text(now, &text),
             Ok(Heard::Text(Line::Stats, text)) => match client_stats(&text) {
                 Some(stats) => self.actions.push_back(Action::ClientStats(stats)),

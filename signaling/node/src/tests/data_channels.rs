@@ -94,6 +94,7 @@ fn the_offer_lists_exactly_what_is_opened() {
     let listed: Vec<&str> =
         offer["data_channels"].as_array().unwrap().iter().map(|entry| entry["label"].as_str().unwrap()).collect();
     assert_eq!(listed, LABELS);
+    assert_eq!(super::offer_schema::faults(&offer, true, true), [""; 0]);
     assert_eq!((&offer["data_channel_signaling"], &offer["ignore_disconnect_websocket"]), (&json!(true), &json!(true)));
     assert_eq!(
         offer["data_channels"][6],
@@ -211,7 +212,8 @@ fn the_end_is_said_where_the_client_listens() {
     let mut hybrid = Bench::switched(false, false);
     hybrid.session.close(hybrid.now, Closing::API);
     let removal = Action::Sfu(Command::RemovePeer { peer: PEER, clean: true });
-    assert_eq!(hybrid.actions(), [Action::Leave, Action::Close(Closing::API), removal.clone()], "only the WebSocket");
+    assert_eq!(hybrid.actions(), [Action::Leave, Action::Close(Closing::API)], "only the WebSocket");
+    assert_eq!(hybrid.pass(Duration::from_secs(2)), [removal.clone()], "channels stay until the client has heard");
 
     for socket_lost in [false, true] {
         let mut bench = Bench::switched(true, false);

@@ -1,7 +1,7 @@
 //! `POST`: a client joins.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -29,7 +29,7 @@ use crate::mailbox::Mailbox;
 use crate::place::Place;
 use crate::reach;
 use crate::rooms::{JoinError, Newcomer, Particulars};
-use crate::session::{Grants, Media, Reason};
+use crate::session::{Closing, Grants, Media, Reason};
 use crate::signaling::{Open, Shared};
 use crate::{Busy, ids};
 
@@ -116,6 +116,9 @@ async fn judge(endpoints: &Endpoints, id: &ChannelId, token: String) -> Result<O
     Ok(Some(token))
 }
 
+/// The session's id, its entity tag, and what is cancelled when it has ended.
+type Spawned = (String, String, CancellationToken);
+
 /// Somebody who is not in the room yet.
 struct Candidate {
     shared: Arc<Shared>,
@@ -132,7 +135,7 @@ struct Candidate {
 impl Candidate {
     async fn join(self, endpoints: &Endpoints, id: ChannelId) -> Result<Created, ApiError> {
         let connection = ConnectionId::from(ids::fresh());
-        let channel = self.enter(&id, &connection).await?;
+        let (channel, lifetime) = self.enter(&id, &connection).await?;
         // Whatever goes wrong from here on, dropping the place leaves the room again.
         let place = Place::new(self.shared.clone(), channel.id.clone(), connection, ids::next_peer());
         let mut answering = Answering::new(rand::random(), self.offer.sections.clone());
@@ -149,7 +152,16 @@ impl Candidate {
         let links = self.shared.media.relay(place.connection.as_str()).map(|relay| reach::links(&relay)).unwrap_or_default();
         let links = links.into_iter().map(|link| (header::LINK, link)).collect();
         let folder = self.way.folder();
-        let (session, etag) = self.spawn(endpoints, place, answering, viewing);
+        let mailbox = self.mailbox.clone();
+        let shared = self.shared.clone();
+        let (session, etag, ended) = self.spawn(endpoints, place, answering, viewing);
+        if let Some(lifetime) = lifetime {
+            shared.spawn(async move {
+                if ended.run_until_cancelled(tokio::time::sleep(lifetime)).await.is_some() {
+                    mailbox.close(Closing::LIFETIME);
+                }
+            });
+        }
         let location = format!("/{folder}/{}/{session}", channel.id);
         let headers = [
             (header::CONTENT_TYPE, SDP.into()),
@@ -165,7 +177,7 @@ impl Candidate {
     }
 
     /// Into the room, if the channel is there and has room, and its auth webhook lets us.
-    async fn enter(&self, id: &ChannelId, connection: &ConnectionId) -> Result<Channel, ApiError> {
+    async fn enter(&self, id: &ChannelId, connection: &ConnectionId) -> Result<(Channel, Option<Duration>), ApiError> {
         let (connect, grants) = self.ask(&self.channel(id).await?, connection).await?;
         let mut looked_for_silence = false;
         loop {
@@ -173,7 +185,7 @@ impl Candidate {
             let channel = self.channel(id).await?;
             let newcomer = self.newcomer(connection.clone(), &connect, &grants);
             match self.shared.rooms.join(epoch, &channel, newcomer, self.shared.config.connections_per_room_max) {
-                Ok(_) => return Ok(channel),
+                Ok(_) => return Ok((channel, grants.lifetime)),
                 Err(JoinError::Stale) => {}
                 Err(JoinError::Refused(PUBLISHER_THERE))
                     if !looked_for_silence && self.shared.rooms.take_over(&channel).await =>
@@ -247,7 +259,7 @@ impl Candidate {
     }
 
     /// From now on it lives by itself. Returns the last part of its URL, which nobody can guess, and its entity tag.
-    fn spawn(self, endpoints: &Endpoints, place: Place, answering: Answering, viewing: Option<Viewing>) -> (String, String) {
+    fn spawn(self, endpoints: &Endpoints, place: Place, answering: Answering, viewing: Option<Viewing>) -> Spawned {
         let Self { shared, way, offer, bearer, publisher, mailbox, figures, open } = self;
         let (id, etag, ended) = (ids::fresh(), fresh_etag(), CancellationToken::new());
         let ice = IceSession { etag: etag.clone(), remote_ufrag: offer.ice_ufrag, tagged: answering.tagged() };
@@ -265,12 +277,13 @@ impl Candidate {
         let published = answering.tracks.published;
         let member = Member { shared: shared.clone(), place, mailbox, figures, media, published, viewing, publisher, open };
         let (sessions, key) = (endpoints.sessions.clone(), id.clone());
+        let until = ended.clone();
         shared.spawn(async move {
             let _ended = ended.drop_guard();
             member.run().await;
             sessions.remove(&key);
         });
-        (id, etag)
+        (id, etag, until)
     }
 }
 

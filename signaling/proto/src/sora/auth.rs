@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::connect::{audio, id, notify_metadata, video};
 use super::{
-    Audio, BadMessage, Connect, Counters, DataWishes, RequestRid, SORA_VERSION, SpotlightWishes, Video, data_channels,
+    Audio, BadMessage, Connect, Counters, DataWishes, Encoding, RequestRid, SORA_VERSION, SpotlightWishes, Video, data_channels,
     forwarding_filters,
 };
 use crate::api::InvalidField;
@@ -318,6 +318,10 @@ impl Allowed {
             spotlight.number = number.or(spotlight.number);
             spotlight.focus_rid = focus.or(spotlight.focus_rid);
             spotlight.unfocus_rid = unfocus.or(spotlight.unfocus_rid);
+        }
+        let own = if wishes.spotlight.is_some() { get("spotlight_encodings") } else { None };
+        if let Some(encodings) = own.or(get("simulcast_encodings")) {
+            wishes.encodings = Some(Encoding::parse_all(encodings)?);
         }
         if let Some(filters) = forwarding_filters(&self.answer)? {
             wishes.filters = filters;
