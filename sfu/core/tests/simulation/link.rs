@@ -37,13 +37,31 @@ pub struct Weather {
     pub delay: Duration,
     /// Added to the delay, evenly spread: more than the packets' distance reorders them.
     pub jitter: Duration,
+    /// Bits per second that pass; none for as many as there are.
+    pub rate: Option<u64>,
 }
 
-pub const CLEAR: Weather = Weather { loss: 0.0, duplication: 0.0, delay: Duration::from_millis(15), jitter: Duration::ZERO };
+/// A link with a rate keeps so much waiting, and drops what comes beyond.
+const QUEUE_MAX: Duration = Duration::from_millis(250);
+
+pub const CLEAR: Weather =
+    Weather { loss: 0.0, duplication: 0.0, delay: Duration::from_millis(15), jitter: Duration::ZERO, rate: None };
 pub const BAD: Weather =
-    Weather { loss: 0.05, duplication: 0.01, delay: Duration::from_millis(20), jitter: Duration::from_millis(8) };
+    Weather { loss: 0.05, duplication: 0.01, delay: Duration::from_millis(20), jitter: Duration::from_millis(8), rate: None };
 
 impl Weather {
+    /// When a datagram of so many bytes has passed the link's rate; `None` if its queue is full. `busy` is when the one before has.
+    pub fn leaves(&self, now: Instant, bytes: usize, busy: &mut Option<Instant>) -> Option<Instant> {
+        let Some(rate) = self.rate else { return Some(now) };
+        let free = busy.map_or(now, |busy| busy.max(now));
+        if free - now > QUEUE_MAX {
+            return None;
+        }
+        let leaves = free + Duration::from_micros(bytes as u64 * 8_000_000 / rate);
+        *busy = Some(leaves);
+        Some(leaves)
+    }
+
     /// When copies of a datagram that leaves now arrive: none, one or two.
     pub fn arrivals(&self, now: Instant, dice: &mut Dice) -> Vec<Instant> {
         if dice.chance(self.loss) {

@@ -12,6 +12,7 @@ mod link;
 mod loss;
 mod null;
 mod publisher;
+mod rooms;
 mod subscriber;
 mod tapped;
 mod world;

@@ -21,6 +21,10 @@ pub enum Fault {
     WrongTimestamp,
     /// NACKs of peers are lost on the way.
     DeafToNacks,
+    /// The first packets of frames are lost for ever, also when they are sent again.
+    LosesBeginnings,
+    /// Every 50th packet goes out under the SSRC of the one before.
+    SwapsSources,
     /// Panics when a peer is removed.
     DiesTwice,
     /// Panics on a packet that ends with [`POISON`].
@@ -41,6 +45,8 @@ pub struct NullTransport {
     route: Option<Route>,
     counters: TransportCounters,
     sent: u64,
+    after_marker: bool,
+    last_ssrc: Option<Vec<u8>>,
     channels: Vec<Arc<str>>,
     inputs: VecDeque<Input>,
     transmits: VecDeque<Transmit>,
@@ -55,6 +61,8 @@ impl NullTransport {
             route: None,
             counters: TransportCounters::default(),
             sent: 0,
+            after_marker: true,
+            last_ssrc: None,
             channels: Vec::new(),
             inputs: VecDeque::new(),
             transmits: VecDeque::new(),
@@ -109,6 +117,17 @@ impl PeerTransport for NullTransport {
         assert!(self.fault != Fault::Poisoned || !packet.ends_with(POISON), "a poisoned packet");
         self.sent += 1;
         let mut packet = packet.to_vec();
+        let begins = packet[1] & 0x80 == 0 && self.after_marker;
+        self.after_marker = packet[1] & 0x80 != 0;
+        if self.fault == Fault::LosesBeginnings && begins {
+            return;
+        }
+        if self.fault == Fault::SwapsSources {
+            let before = self.last_ssrc.replace(packet[8..12].to_vec()).unwrap_or_default();
+            if self.sent.is_multiple_of(50) && before.len() == 4 {
+                packet[8..12].copy_from_slice(&before);
+            }
+        }
         if self.sent.is_multiple_of(50) {
             let at = match self.fault {
                 Fault::ReuseSequence => 2..4,

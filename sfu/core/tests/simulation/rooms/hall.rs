@@ -1,0 +1,421 @@
+//! A random room: members come and go, mute, wish and vanish, over links of every kind; one shard between them; one virtual clock.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use minamo_media::{Codec, TrackId, TrackInfo};
+use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, Layer, LayerWish, PeerId};
+use minamo_sfu_core::room::{Role, Room};
+use minamo_sfu_core::shard::{Shard, ShardConfig, ShardEvent};
+
+use super::member::{Member, weather};
+use super::source::{Marks, Source};
+use crate::link::{CLEAR, Dice, Weather};
+use crate::null::{Fault, GOODBYE, NullTransport, check};
+use crate::world::route;
+
+/// Datagrams that one event may cause: a key frame to all, and a burst of repairs.
+const TRANSMITS_MAX: usize = 4000;
+/// A subscriber whose publisher sends all the time has a picture at least so often, whatever the weather.
+const DARK_MAX: Duration = Duration::from_secs(12);
+
+/// How a run is to go wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flaws {
+    /// In the transports.
+    pub transport: Fault,
+    /// Who may not hear whom is forgotten.
+    pub bundles_forgotten: bool,
+    /// A peer that leaves is not removed from the shard.
+    pub leavers_stay: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Flight {
+    at: Instant,
+    /// Keeps the order of those that arrive together.
+    number: u64,
+    to_server: bool,
+    peer: u64,
+    data: Vec<u8>,
+}
+
+/// The run.
+pub struct Hall {
+    pub violations: Vec<String>,
+    pub shard: Shard<NullTransport>,
+    /// Frames that were decoded by anybody.
+    pub frames: u64,
+    /// The most members at once.
+    pub most: usize,
+    flaws: Flaws,
+    now: Instant,
+    start: Instant,
+    dice: Dice,
+    room: Room,
+    members: BTreeMap<u64, Member>,
+    marks: Marks,
+    flights: BinaryHeap<Reverse<Flight>>,
+    flown: u64,
+    came: u64,
+    tracks: u64,
+    calm: bool,
+    digest: DefaultHasher,
+}
+
+impl Hall {
+    #[allow(clippy::disallowed_methods)] // the one look at a clock: everything after is counted from here
+    pub fn new(seed: u64, flaws: Flaws) -> Self {
+        let now = Instant::now();
+        let fault = flaws.transport;
+        Self {
+            violations: Vec::new(),
+            shard: Shard::new(ShardConfig::default(), move |_, ice| NullTransport::new(ice, fault)),
+            frames: 0,
+            most: 0,
+            flaws,
+            now,
+            start: now,
+            dice: Dice::new(seed),
+            room: Room::new(),
+            members: BTreeMap::new(),
+            marks: Marks::default(),
+            flights: BinaryHeap::new(),
+            flown: 0,
+            came: 0,
+            tracks: 0,
+            calm: false,
+            digest: DefaultHasher::new(),
+        }
+    }
+
+    /// Members come, act for so long, then the weather clears and everybody must see everybody; then all leave.
+    pub fn play(&mut self, acting: Duration) {
+        // Small rooms more often than large ones.
+        let size = [2, 3, 4, 6, 10, 20, 50][self.dice.below(7) as usize];
+        for _ in 0..size {
+            self.join();
+            let wait = self.dice.below(400);
+            self.run(Duration::from_millis(wait));
+        }
+        let end = self.now + acting;
+        while self.now < end && self.violations.is_empty() {
+            self.act(size);
+            let wait = self.dice.below(800);
+            self.run(Duration::from_millis(wait));
+        }
+        self.clear_up();
+        self.run(Duration::from_secs(8));
+        self.check_everybody_sees();
+        for peer in self.members.keys().copied().collect::<Vec<_>>() {
+            self.leave(peer, true);
+        }
+        self.run(Duration::from_secs(1));
+        if !self.shard.is_empty() {
+            self.violations.push(format!("the shard remembers somebody: {:?}", self.shard.stats()));
+        }
+    }
+
+    /// What came out, in order and with times: equal for equal seeds.
+    pub fn digest(&self) -> u64 {
+        self.digest.finish()
+    }
+
+    fn act(&mut self, size: usize) {
+        let Some(peer) = self.somebody() else { return self.join() };
+        match self.dice.below(12) {
+            0 | 1 if self.members.len() < size => self.join(),
+            0 | 1 => {
+                let clean = self.dice.chance(0.7);
+                self.leave(peer, clean);
+            }
+            2..=4 => self.mute(peer),
+            5..=9 => self.wish(peer),
+            10 => self.change_weather(peer),
+            _ => self.republish(peer),
+        }
+    }
+
+    fn somebody(&mut self) -> Option<u64> {
+        let number = self.dice.below(self.members.len().max(1) as u64) as usize;
+        self.members.keys().nth(number).copied()
+    }
+
+    fn join(&mut self) {
+        let publishers = self.members.values().filter(|member| member.role.sends()).count();
+        let role = match self.dice.below(3) {
+            0 if publishers < 5 => Role::SendRecv,
+            1 if publishers < 5 => Role::SendOnly,
+            _ => Role::RecvOnly,
+        };
+        let bundle = self.dice.chance(0.3).then(|| format!("bundle{}", self.dice.below(3)));
+        let links = (weather(&mut self.dice), weather(&mut self.dice));
+        let peer = self.came;
+        self.came += 1;
+        let member = Member::new(self.now, peer, role, bundle.clone(), links);
+        let bundle = bundle.filter(|_| !self.flaws.bundles_forgotten);
+        self.room.join(member.connection.clone(), role, bundle).unwrap();
+        self.members.insert(peer, member);
+        self.most = self.most.max(self.members.len());
+        let ufrag = format!("ufrag{peer}");
+        self.command(Command::AddPeer { peer: PeerId(peer), ice: IceCredentials { ufrag: ufrag.clone(), pwd: "p".repeat(22) } });
+        self.command(Command::SetRemote { peer: PeerId(peer), fingerprint: Fingerprint([0; 32]) });
+        self.shard.handle_datagram(self.now, route(PeerId(peer)), BytesMut::from(&check(&ufrag)[..]));
+        if role.sends() {
+            self.publish(peer);
+        }
+        self.subscribe_everybody();
+    }
+
+    fn publish(&mut self, peer: u64) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        let video = [Codec::H264, Codec::Vp8][self.dice.below(2) as usize];
+        let layers = 1 + self.dice.below(3) as usize;
+        for (number, (codec, layers)) in [(video, layers), (Codec::Opus, 1)].into_iter().enumerate() {
+            self.tracks += 1;
+            let dice = Dice::new(self.dice.next());
+            member.sources.push(Source::new(self.now, TrackId(self.tracks), number as u32, codec, layers, dice));
+        }
+        let info = |source: &Source| TrackInfo { track: source.track, publisher: member.connection.clone(), codec: source.codec };
+        self.room.publish(&member.connection, member.sources.iter().map(info).collect()).unwrap();
+        for uplink in member.sources.iter().map(Source::uplink).collect::<Vec<_>>() {
+            self.command(Command::AddUplink(PeerId(peer), uplink));
+        }
+    }
+
+    /// A publisher ends its tracks and begins others.
+    fn republish(&mut self, peer: u64) {
+        let Some(member) = self.members.get_mut(&peer).filter(|member| member.role.sends()) else { return };
+        let ended: Vec<TrackId> = member.sources.drain(..).map(|source| source.track).collect();
+        for track in ended {
+            self.command(Command::RemoveUplink(PeerId(peer), track));
+        }
+        self.publish(peer);
+        self.subscribe_everybody();
+    }
+
+    fn leave(&mut self, peer: u64, clean: bool) {
+        let Some(member) = self.members.remove(&peer) else { return };
+        self.frames += member.subscriptions.values().map(|subscription| subscription.reception.frames).sum::<u64>();
+        self.room.leave(&member.connection);
+        if !clean {
+            self.shard.handle_datagram(self.now, route(PeerId(peer)), BytesMut::from(GOODBYE));
+        } else if !self.flaws.leavers_stay {
+            self.command(Command::RemovePeer { peer: PeerId(peer), clean });
+        }
+        self.drain();
+        self.subscribe_everybody();
+    }
+
+    fn mute(&mut self, peer: u64) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        if let Some(source) = member.sources.first_mut() {
+            source.muted = !source.muted;
+        }
+    }
+
+    fn wish(&mut self, peer: u64) {
+        let choice = self.dice.below(5);
+        let wish = match choice {
+            0 => LayerWish::Best,
+            1 => LayerWish::Off,
+            _ => LayerWish::AtMost(Layer(choice as u8 - 2)),
+        };
+        self.set_wish(peer, wish);
+    }
+
+    fn set_wish(&mut self, peer: u64, wish: LayerWish) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        let active = member.subscriptions.values_mut().filter(|subscription| subscription.ended.is_none());
+        let mut tracks = Vec::new();
+        for subscription in active.filter(|subscription| subscription.reception.codec != Codec::Opus) {
+            (subscription.wish, subscription.since) = (wish, self.now);
+            tracks.push(subscription.reception.track);
+        }
+        for track in tracks {
+            self.command(Command::SetLayer(PeerId(peer), track, wish));
+        }
+    }
+
+    fn change_weather(&mut self, peer: u64) {
+        let (up, down) = (weather(&mut self.dice), weather(&mut self.dice));
+        if let Some(member) = self.members.get_mut(&peer) {
+            (member.up, member.down) = (up, down);
+        }
+    }
+
+    fn clear_up(&mut self) {
+        self.calm = true;
+        for member in self.members.values_mut() {
+            (member.up, member.down) = (CLEAR, CLEAR);
+            member.sources.iter_mut().for_each(|source| source.muted = false);
+        }
+        for peer in self.members.keys().copied().collect::<Vec<_>>() {
+            self.set_wish(peer, LayerWish::Best);
+        }
+    }
+
+    /// Signaling's part: everybody is sent what the room says.
+    fn subscribe_everybody(&mut self) {
+        for peer in self.members.keys().copied().collect::<Vec<_>>() {
+            let Some(member) = self.members.get_mut(&peer) else { continue };
+            let wanted = self.room.wanted(&member.connection);
+            let active = member.subscriptions.values().filter(|subscription| subscription.ended.is_none());
+            let stale: Vec<TrackId> = active
+                .map(|subscription| subscription.reception.track)
+                .filter(|track| wanted.iter().all(|info| info.track != *track))
+                .collect();
+            let mut commands = Vec::new();
+            for track in stale {
+                member.unsubscribe(self.now, track);
+                commands.push(Command::RemoveDownlink(PeerId(peer), track));
+            }
+            for info in wanted {
+                if member.subscribed(info.track).is_none() {
+                    commands.push(Command::AddDownlink(PeerId(peer), member.subscribe(self.now, info.track, info.codec)));
+                }
+            }
+            commands.into_iter().for_each(|command| self.command(command));
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.shard.handle_command(self.now, command);
+        self.drain();
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.violations.is_empty() {
+            let flight = self.flights.peek().map(|Reverse(flight)| flight.at);
+            let members = self.members.values().map(Member::next).min();
+            let next = [flight, members, self.shard.poll_timeout()].into_iter().flatten().min();
+            let Some(at) = next.filter(|at| *at <= end) else { break };
+            self.now = self.now.max(at);
+            self.step();
+        }
+        self.now = end;
+    }
+
+    fn step(&mut self) {
+        while let Some(Reverse(flight)) = self.flights.pop() {
+            if flight.at > self.now {
+                self.flights.push(Reverse(flight));
+                break;
+            }
+            self.land(&flight);
+        }
+        self.drain();
+        if self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.shard.handle_timeout(self.now);
+            if self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
+                self.violations.push("the shard spins".into());
+            }
+            self.drain();
+        }
+        let due: Vec<u64> = self.members.iter().filter(|(_, member)| member.next() <= self.now).map(|(peer, _)| *peer).collect();
+        for peer in due {
+            let sent = self.members.get_mut(&peer).map(|member| member.tick(self.now, &mut self.marks)).unwrap_or_default();
+            sent.iter().for_each(|data| self.fly(true, peer, data));
+            self.check_nobody_is_in_the_dark(peer);
+        }
+    }
+
+    fn land(&mut self, flight: &Flight) {
+        if flight.to_server {
+            self.shard.handle_datagram(self.now, route(PeerId(flight.peer)), BytesMut::from(&flight.data[..]));
+            return;
+        }
+        let Some(member) = self.members.get_mut(&flight.peer) else { return };
+        match member.receive(self.now, &flight.data, &self.marks) {
+            Ok(answers) => answers.iter().for_each(|data| self.fly(true, flight.peer, data)),
+            Err(found) => self.violations.push(format!("{:?}: peer {}: {found}", self.now - self.start, flight.peer)),
+        }
+        self.check_is_allowed(flight);
+    }
+
+    /// The room's own words are not asked: who is of one bundle is known here.
+    fn check_is_allowed(&mut self, flight: &Flight) {
+        let Some(mark) = flight.data.last_chunk::<8>().filter(|_| !minamo_sfu_core::rtcp::is_rtcp(&flight.data)) else { return };
+        let Some(sent) = self.marks.sent.get(&u64::from_be_bytes(*mark)) else { return };
+        let owns = |member: &&Member| member.sources.iter().any(|source| source.track == sent.track);
+        let (Some(owner), Some(member)) = (self.members.values().find(owns), self.members.get(&flight.peer)) else { return };
+        let same = owner.connection == member.connection;
+        let bundled = owner.bundle.is_some() && owner.bundle == member.bundle;
+        if same || bundled || !member.role.receives() {
+            self.violations.push(format!("peer {} is sent {}, which is not for it", flight.peer, sent.track));
+        }
+    }
+
+    fn check_nobody_is_in_the_dark(&mut self, peer: u64) {
+        let Some(member) = self.members.get(&peer) else { return };
+        let active = member.subscriptions.values().filter(|subscription| subscription.ended.is_none());
+        for subscription in active.filter(|subscription| subscription.wish != LayerWish::Off) {
+            let seen = subscription.reception.decoded_at.map_or(subscription.since, |at| at.max(subscription.since));
+            let flows = self.flows_since(subscription.reception.track).is_some_and(|since| self.now - since > DARK_MAX);
+            if flows && member.down.rate.is_none() && self.now - seen > DARK_MAX {
+                self.violations.push(format!(
+                    "peer {peer} has not seen {} for {:?}",
+                    subscription.reception.track,
+                    self.now - seen
+                ));
+                return;
+            }
+        }
+    }
+
+    fn flows_since(&self, track: TrackId) -> Option<Instant> {
+        let source = self.members.values().flat_map(|member| &member.sources).find(|source| source.track == track)?;
+        source.flows_since
+    }
+
+    /// After the storm.
+    fn check_everybody_sees(&mut self) {
+        for (peer, member) in &self.members {
+            for info in self.room.wanted(&member.connection) {
+                let subscription = member.subscribed(info.track);
+                let seen = subscription.and_then(|subscription| subscription.reception.decoded_at);
+                if seen.is_none_or(|at| self.now - at > Duration::from_secs(1)) {
+                    let ago = seen.map(|at| self.now - at);
+                    self.violations.push(format!("peer {peer} does not see {} of {:?}: {ago:?}", info.track, info.codec));
+                }
+            }
+        }
+    }
+
+    fn fly(&mut self, to_server: bool, peer: u64, data: &[u8]) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        let weather: Weather = if to_server { member.up } else { member.down };
+        let busy = &mut member.busy[usize::from(to_server)];
+        let Some(leaves) = weather.leaves(self.now, data.len(), busy) else { return };
+        for at in weather.arrivals(leaves, &mut self.dice) {
+            self.flown += 1;
+            self.flights.push(Reverse(Flight { at, number: self.flown, to_server, peer, data: data.to_vec() }));
+        }
+    }
+
+    fn drain(&mut self) {
+        let mut transmits = 0;
+        while let Some(transmit) = self.shard.poll_transmit() {
+            let peer = u64::from(transmit.route.remote.port()) - 1000;
+            for datagram in transmit.datagrams() {
+                transmits += 1;
+                (self.now - self.start, peer, datagram).hash(&mut self.digest);
+                self.fly(false, peer, datagram);
+            }
+        }
+        if transmits > TRANSMITS_MAX {
+            self.violations.push(format!("a storm of {transmits} datagrams"));
+        }
+        while let Some(event) = self.shard.poll_event() {
+            if let ShardEvent::Peer(peer, minamo_sfu_core::model::PeerEvent::Closed(reason)) = event
+                && self.members.contains_key(&peer.0)
+            {
+                self.violations.push(format!("{peer:?} was closed: {reason:?}"));
+            }
+        }
+    }
+}
