@@ -55,7 +55,10 @@ impl Latch {
         self.claims.push(Claim { spec, media: [None; LAYERS_MAX], rtx: [None; LAYERS_MAX] });
     }
 
+    /// What is still under way of a removed track must not become another's.
     pub(crate) fn remove(&mut self, track: TrackId) {
+        let over: Vec<u32> = self.bound.iter().filter(|(_, owner)| owner.track == track).map(|(ssrc, _)| *ssrc).collect();
+        over.into_iter().for_each(|ssrc| self.retire(ssrc));
         self.claims.retain(|claim| claim.spec.track != track);
         self.bound.retain(|_, owner| owner.track != track);
     }
@@ -78,6 +81,10 @@ impl Latch {
         if self.retired.contains(&ssrc) {
             return Err(Stranger::Ssrc);
         }
+        // A mid that is nobody's names a track that is gone, or is yet to come.
+        if self.by_mid(packet).is_none() && self.names_a_mid(packet) {
+            return Err(Stranger::Ssrc);
+        }
         let at = self
             .by_mid(packet)
             .or_else(|| self.by_rid(packet))
@@ -95,6 +102,11 @@ impl Latch {
             let mid = claim.spec.extensions.mid.and_then(|id| packet.extension(id));
             mid.is_some_and(|mid| mid == claim.spec.mid.as_bytes())
         })
+    }
+
+    fn names_a_mid(&self, packet: &Packet<'_>) -> bool {
+        let ids = self.claims.iter().filter_map(|claim| claim.spec.extensions.mid);
+        ids.into_iter().any(|id| packet.extension(id).is_some())
     }
 
     /// A packet without a mid that names a layer: only where one track alone has such a layer.
@@ -122,17 +134,22 @@ impl Latch {
         open.next().is_none().then_some(only)
     }
 
+    fn retire(&mut self, ssrc: u32) {
+        if self.retired.len() == RETIRED_MAX {
+            self.retired.pop_front();
+        }
+        self.retired.push_back(ssrc);
+    }
+
     fn bind(&mut self, at: usize, ssrc: u32, layer: Layer, flow: Flow) -> Owner {
         let claim = &mut self.claims[at];
+        let track = claim.spec.track;
         let slots = if flow == Flow::Media { &mut claim.media } else { &mut claim.rtx };
         if let Some(before) = slots[usize::from(layer.0)].replace(ssrc) {
             self.bound.remove(&before);
-            if self.retired.len() == RETIRED_MAX {
-                self.retired.pop_front();
-            }
-            self.retired.push_back(before);
+            self.retire(before);
         }
-        let owner = Owner { track: claim.spec.track, layer, flow };
+        let owner = Owner { track, layer, flow };
         self.bound.insert(ssrc, owner);
         owner
     }
@@ -215,6 +232,18 @@ mod tests {
         assert_eq!(resolve(&mut latch, 78, 97, None), Ok((2, Flow::Rtx)));
         assert_eq!(resolve(&mut latch, 79, 96, None), Err(Stranger::Ssrc));
         assert_eq!(resolve(&mut latch, 77, 50, None), Err(Stranger::PayloadType));
+    }
+
+    #[test]
+    fn what_is_under_way_of_a_removed_track_is_nobodys() {
+        let mut latch = Latch::default();
+        latch.add(uplink(1, "v", 96, None));
+        assert_eq!(resolve(&mut latch, 10, 96, Some("v")), Ok((1, Flow::Media)));
+        latch.remove(TrackId(1));
+        latch.add(uplink(2, "w", 96, None));
+        assert_eq!(resolve(&mut latch, 10, 96, None), Err(Stranger::Ssrc), "its SSRC was the other's");
+        assert_eq!(resolve(&mut latch, 11, 96, Some("v")), Err(Stranger::Ssrc), "it says that it is the other's");
+        assert_eq!(resolve(&mut latch, 12, 96, None), Ok((2, Flow::Media)));
     }
 
     #[test]

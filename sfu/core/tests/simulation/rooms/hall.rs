@@ -174,10 +174,11 @@ impl Hall {
         let Some(member) = self.members.get_mut(&peer) else { return };
         let video = [Codec::H264, Codec::Vp8][self.dice.below(2) as usize];
         let layers = 1 + self.dice.below(3) as usize;
-        for (number, (codec, layers)) in [(video, layers), (Codec::Opus, 1)].into_iter().enumerate() {
+        for (codec, layers) in [(video, layers), (Codec::Opus, 1)] {
+            member.published += 1;
             self.tracks += 1;
             let dice = Dice::new(self.dice.next());
-            member.sources.push(Source::new(self.now, TrackId(self.tracks), number as u32, codec, layers, dice));
+            member.sources.push(Source::new(self.now, TrackId(self.tracks), member.published, codec, layers, dice));
         }
         let info = |source: &Source| TrackInfo { track: source.track, publisher: member.connection.clone(), codec: source.codec };
         self.room.publish(&member.connection, member.sources.iter().map(info).collect()).unwrap();

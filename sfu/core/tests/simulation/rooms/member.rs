@@ -33,6 +33,8 @@ pub struct Member {
     pub role: Role,
     pub bundle: Option<String>,
     pub sources: Vec<Source>,
+    /// Tracks that it ever had: each has a mid and SSRCs of its own.
+    pub published: u32,
     /// By SSRC.
     pub subscriptions: BTreeMap<u32, Subscription>,
     pub up: Weather,
@@ -53,6 +55,7 @@ impl Member {
             role,
             bundle,
             sources: Vec::new(),
+            published: 0,
             subscriptions: BTreeMap::new(),
             up,
             down,

@@ -15,7 +15,7 @@ use self::hall::{Flaws, Hall};
 use crate::null::Fault;
 
 /// Run with every build.
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=12;
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=14;
 const ACTING: Duration = Duration::from_secs(20);
 
 fn play(seed: u64, flaws: Flaws) -> Hall {

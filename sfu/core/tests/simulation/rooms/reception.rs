@@ -100,12 +100,14 @@ impl Reception {
 
     /// Timestamps go with the numbers: up with each frame, and the same within one.
     fn check_neighbours(&self, seq: u64, got: &Got) -> Result<(), String> {
-        let before = self.got.range(..seq).next_back().map(|(at, before)| (*at, before, got));
-        let after = self.got.range(seq + 1..).next().map(|(at, after)| (at.wrapping_sub(1), got, after));
-        for (_, first, second) in before.into_iter().chain(after) {
+        let before = self.got.range(..seq).next_back().map(|(at, before)| (seq - at, before, got));
+        let after = self.got.range(seq + 1..).next().map(|(at, after)| (at - seq, got, after));
+        for (distance, first, second) in before.into_iter().chain(after) {
             let step = second.timestamp.wrapping_sub(first.timestamp) as i32;
             let same = (first.sent.layer, first.sent.frame) == (second.sent.layer, second.sent.frame);
-            if same != (step == 0) || step < 0 {
+            // A frame may come again, later and behind its key frame, for a subscriber that begins anew.
+            let again = same && step > 0 && (distance > 1 || second.sent.key && second.sent.index == 0);
+            if (same != (step == 0) && !again) || step < 0 {
                 return Err(format!("{seq}: a step of {step} ticks from {:?} to {:?}", first.sent, second.sent));
             }
         }
@@ -145,7 +147,11 @@ impl Reception {
     fn take(&mut self, now: Instant, sent: Sent) -> Result<(), String> {
         if self.frame.first().is_some_and(|first| (first.layer, first.frame) != (sent.layer, sent.frame)) {
             let cut = std::mem::take(&mut self.frame);
-            self.broken(&format!("a frame without an end: {:?}, then {sent:?}", cut.last()))?;
+            // Where a key frame follows at once nobody misses the rest.
+            let anew = sent.key && sent.index == 0;
+            if !anew {
+                self.broken(&format!("a frame without an end: {:?}, then {sent:?}", cut.last()))?;
+            }
         }
         self.frame.push(sent);
         if !sent.last {
@@ -153,6 +159,8 @@ impl Reception {
         }
         let frame = std::mem::take(&mut self.frame);
         if frame.iter().enumerate().any(|(index, sent)| sent.index != index) {
+            // Of a key frame a subscriber may be let in at the second packet, when it overtook the first on its way to the server.
+            self.lossy |= sent.key;
             return self.broken(&format!("a frame without its beginning: {sent:?}"));
         }
         let follows = self.decoded.is_some_and(|(layer, number)| layer == sent.layer && number + 1 == sent.frame);

@@ -22,8 +22,16 @@ pub const EXTENSIONS: Extensions = Extensions {
     video_orientation: None,
     dependency_descriptor: None,
 };
-const PT: u8 = 102;
-const RTX_PT: u8 = 103;
+/// Payload types of media and of retransmissions: one of each codec in a session.
+fn payload_of(codec: Codec) -> Payload {
+    let (pt, rtx_pt) = match codec {
+        Codec::H264 => (102, Some(103)),
+        Codec::Vp8 => (104, Some(105)),
+        _ => (111, None),
+    };
+    Payload { codec, pt, rtx_pt }
+}
+
 /// Packets that may be asked for again.
 const HISTORY: usize = 600;
 
@@ -117,7 +125,7 @@ impl Source {
         Uplink {
             track: self.track,
             mid: self.mid.clone(),
-            payload: Payload { codec: self.codec, pt: PT, rtx_pt: video.then_some(RTX_PT) },
+            payload: payload_of(self.codec),
             extensions: EXTENSIONS,
             ssrc: (self.layers.len() == 1).then_some(self.layers[0].ssrc),
             rtx_ssrc: (self.layers.len() == 1 && video).then_some(self.layers[0].ssrc + 1),
@@ -129,7 +137,6 @@ impl Source {
             tap: None,
         }
     }
-
 
     /// What it sends by now.
     pub fn tick(&mut self, now: Instant, marks: &mut Marks, transport: &mut u16) -> Vec<Vec<u8>> {
@@ -192,8 +199,14 @@ impl Source {
         if !rid.is_empty() {
             extensions.push((5, rid));
         }
-        let header =
-            Header { marker, payload_type: PT, sequence: layer.sequence, timestamp, ssrc: layer.ssrc, extensions: &extensions };
+        let header = Header {
+            marker,
+            payload_type: payload_of(self.codec).pt,
+            sequence: layer.sequence,
+            timestamp,
+            ssrc: layer.ssrc,
+            extensions: &extensions,
+        };
         header.write(&mut packet);
         packet.extend_from_slice(payload);
         layer.history.push_back((layer.sequence, packet.clone()));
@@ -230,7 +243,7 @@ impl Source {
         }
         let header = Header {
             marker: packet.marker(),
-            payload_type: RTX_PT,
+            payload_type: payload_of(self.codec).rtx_pt?,
             sequence: layer.rtx_sequence,
             timestamp: packet.timestamp(),
             ssrc: media + 1,
