@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use minamo_media::{Codec, TrackId, TrackInfo};
 use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, Layer, LayerWish, PeerId};
-use minamo_sfu_core::room::{Role, Room};
+use minamo_sfu_core::room::{Newcomer, Role, Room, View};
 use minamo_sfu_core::shard::{Shard, ShardConfig, ShardEvent};
 
 use super::member::{Member, weather};
@@ -157,7 +157,9 @@ impl Hall {
         self.came += 1;
         let member = Member::new(self.now, peer, role, bundle.clone(), links);
         let bundle = bundle.filter(|_| !self.flaws.bundles_forgotten);
-        self.room.join(member.connection.clone(), role, bundle).unwrap();
+        let view = View::new(LayerWish::Best, None);
+        let newcomer = Newcomer { role, client: String::new(), bundle, view, filters: Vec::new() };
+        self.room.join(member.connection.clone(), newcomer).unwrap();
         self.members.insert(peer, member);
         self.most = self.most.max(self.members.len());
         let ufrag = format!("ufrag{peer}");
@@ -201,7 +203,7 @@ impl Hall {
     fn leave(&mut self, peer: u64, clean: bool) {
         let Some(member) = self.members.remove(&peer) else { return };
         self.frames += member.subscriptions.values().map(|subscription| subscription.reception.frames).sum::<u64>();
-        self.room.leave(&member.connection);
+        self.room.leave(self.now, &member.connection);
         if !clean {
             self.shard.handle_datagram(self.now, route(PeerId(peer)), BytesMut::from(GOODBYE));
         } else if !self.flaws.leavers_stay {
@@ -263,7 +265,7 @@ impl Hall {
     fn subscribe_everybody(&mut self) {
         for peer in self.members.keys().copied().collect::<Vec<_>>() {
             let Some(member) = self.members.get_mut(&peer) else { continue };
-            let wanted = self.room.wanted(&member.connection);
+            let wanted: Vec<TrackInfo> = self.room.wanted(&member.connection).into_iter().map(|wanted| wanted.info).collect();
             let active = member.subscriptions.values().filter(|subscription| subscription.ended.is_none());
             let stale: Vec<TrackId> = active
                 .map(|subscription| subscription.reception.track)
@@ -376,7 +378,7 @@ impl Hall {
     /// After the storm.
     fn check_everybody_sees(&mut self) {
         for (peer, member) in &self.members {
-            for info in self.room.wanted(&member.connection) {
+            for info in self.room.wanted(&member.connection).into_iter().map(|wanted| wanted.info) {
                 let subscription = member.subscribed(info.track);
                 let seen = subscription.and_then(|subscription| subscription.reception.decoded_at);
                 if seen.is_none_or(|at| self.now - at > Duration::from_secs(1)) {
