@@ -1,6 +1,6 @@
 //! The addresses under which clients reach us.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Public addresses where configured; else the bound one; else, on a wildcard, those of all interfaces with loopback last.
 pub(crate) fn candidates(bound: SocketAddr, public_ips: &[IpAddr]) -> Vec<SocketAddr> {
@@ -49,11 +49,28 @@ fn interface_ips() -> Vec<IpAddr> {
             return Vec::new();
         }
     };
+    let temporary = std::fs::read_to_string(IF_INET6).map(|table| temporary_ips(&table)).unwrap_or_default();
     let ip = |storage: nix::sys::socket::SockaddrStorage| {
         let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
         v4.or_else(|| storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
     };
-    addresses.filter_map(|interface| interface.address.and_then(ip)).collect()
+    let ips = addresses.filter_map(|interface| interface.address.and_then(ip));
+    ips.filter(|ip| !temporary.contains(ip)).collect()
+}
+
+/// The kernel's table of IPv6 addresses: 32 hex digits, interface, prefix, scope, flags, name.
+const IF_INET6: &str = "/proc/net/if_inet6";
+/// `IFA_F_TEMPORARY` (RFC 8981), `IFA_F_DADFAILED`, `IFA_F_DEPRECATED`, `IFA_F_TENTATIVE`: gone soon, or not there yet.
+const NOT_LASTING: u8 = 0x01 | 0x08 | 0x20 | 0x40;
+
+fn temporary_ips(table: &str) -> Vec<IpAddr> {
+    let passing = |line: &str| {
+        let mut words = line.split_whitespace();
+        let ip = u128::from_str_radix(words.next()?, 16).ok()?;
+        let flags = u8::from_str_radix(words.nth(3)?, 16).ok()?;
+        (flags & NOT_LASTING != 0).then_some(IpAddr::V6(Ipv6Addr::from_bits(ip)))
+    };
+    table.lines().filter_map(passing).collect()
 }
 
 #[cfg(test)]
@@ -73,6 +90,14 @@ mod tests {
     #[test]
     fn a_bound_address_is_the_candidate() {
         assert_eq!(candidates(bound("127.0.0.1:9"), &[]), [bound("127.0.0.1:9")]);
+    }
+
+    #[test]
+    fn addresses_that_do_not_last_are_known() {
+        let table = "20010db8000000000000000000000005 02 40 00 80 eth0\n20010db800000000a1b2c3d4e5f60718 02 40 00 01 eth0\n\
+                     fe800000000000000000000000000001 02 40 20 80 eth0\nfd000000000000000000000000000002 02 40 00 a0 eth0\nnonsense\n";
+        let expected: [IpAddr; 2] = ["2001:db8::a1b2:c3d4:e5f6:718", "fd00::2"].map(|ip| ip.parse().unwrap());
+        assert_eq!(temporary_ips(table), expected);
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Connection {
         for event in letters.peer_events {
             match event {
                 PeerEvent::Report(report) => self.figures.put_report(*report),
+                PeerEvent::Path(path) => self.in_room(|shared, place| shared.rooms.path(&place.channel, &place.connection, path)),
                 PeerEvent::Closed(why) => {
                     if let Some(place) = &mut self.place {
                         place.peer_is_gone();

@@ -133,6 +133,7 @@ fn latest_of(event: &PeerEvent) -> Option<(u8, TrackId)> {
         PeerEvent::LayersWatched(track, _) => Some((1, *track)),
         PeerEvent::Network(_) => Some((2, TrackId(0))),
         PeerEvent::Report(_) => Some((3, TrackId(0))),
+        PeerEvent::Path(_) => Some((4, TrackId(0))),
         _ => None,
     }
 }

@@ -68,6 +68,13 @@ export class PythonPeer extends PythonProcess {
   }
 }
 
+/** aioice's TURN client. */
+export class PythonTurn extends PythonProcess {
+  constructor({ server, transport, username, credential }) {
+    super('turn.py', ['--server', server, '--transport', transport, '--username', username, '--credential', credential]);
+  }
+}
+
 /** aiortc publishing by WHIP and watching itself by WHEP. */
 export class PythonWhip extends PythonProcess {
   constructor({ whip, whep, token }) {

@@ -245,6 +245,8 @@ pub enum PeerEvent {
         /// Why.
         cause: LayerCause,
     },
+    /// How the peer's datagrams travel. Said before `Connected` when that is not plain UDP, and when it changes.
+    Path(PathKind),
     /// Of a publisher: how loud its track is, smoothed over some hundreds of milliseconds. Said when it changes noticeably, at most a few
     /// times a second; 0 is silence, 127 as loud as can be (127 minus the level of RFC 6464).
     AudioLevel(TrackId, u8),

@@ -17,7 +17,7 @@ pub(crate) use self::loudness::Loudness;
 pub(crate) use self::rtx::unwrap as unwrap_rtx;
 use crate::bandwidth::Way;
 use crate::downlink::Downlink;
-use crate::model::PeerId;
+use crate::model::{PathKind, PeerId};
 use crate::shard::PeerTransport;
 use crate::transport::Origin;
 
@@ -56,6 +56,8 @@ pub(crate) struct Peer<T> {
     pub catch_up_due: Option<Instant>,
     /// Under which deadline the shard knows it.
     pub armed: Option<Instant>,
+    /// What signaling was told of how its datagrams travel.
+    pub path: PathKind,
     /// Whether it waits in the shard's list of those with something to send.
     pub queued: bool,
     /// Only with the feature `faults` more than nothing.
@@ -83,6 +85,7 @@ impl<T: PeerTransport> Peer<T> {
             reports_due: None,
             catch_up_due: None,
             armed: None,
+            path: PathKind::default(),
             queued: false,
             faults: Faults::default(),
         }

@@ -32,6 +32,10 @@ impl<T: PeerTransport> Shard<T> {
     }
 
     fn feed_uncontained(&mut self, now: Instant, id: PeerId, route: Route, data: BytesMut) -> bool {
+        self.contained(now, id, |shard| shard.feed_one(now, id, route, data)).unwrap_or(false)
+    }
+
+    fn feed_one(&mut self, now: Instant, id: PeerId, route: Route, data: BytesMut) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let foreign = |peer: &T| {
             let counters = peer.counters();

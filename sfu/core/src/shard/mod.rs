@@ -115,10 +115,10 @@ impl<T: PeerTransport> Shard<T> {
             self.stats.dropped_unknown_address += 1;
             return;
         };
+        self.clock = Some(now);
         if let Some(held) = held.filter(|held| held.rival.is_some()) {
             return self.handle_contested(now, route, data, &held);
         }
-        self.clock = Some(now);
         self.contained(now, id, |shard| shard.uncontested(now, id, route, data, check.is_some()));
     }
 
@@ -131,10 +131,23 @@ impl<T: PeerTransport> Shard<T> {
         if let Some(next) = peer.next_ufrag.take_if(|_| restarts && authentic) {
             self.addresses.forget_ufrag(&std::mem::replace(&mut peer.ufrag, next));
         }
+        let connected = peer.connected;
         if is_check && authentic && !self.addresses.bind(now, route.origin(), peer) {
             self.stats.contested_addresses += 1;
         }
+        if authentic && connected {
+            self.tell_path(id);
+        }
         self.after_input(now, id);
+    }
+
+    /// Only checks move a peer.
+    fn tell_path(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let path = peer.transport.path().unwrap_or(peer.path);
+        if path != std::mem::replace(&mut peer.path, path) {
+            self.outbox.push(ShardEvent::Peer(id, PeerEvent::Path(path)));
+        }
     }
 
     /// Time has come: feedback, reports, retries.
@@ -260,6 +273,7 @@ impl<T: PeerTransport> Shard<T> {
         peer.connected = true;
         peer.reports_due = Some(now + REPORT_INTERVAL);
         let tracks: Vec<TrackId> = peer.downlinks.iter().map(|downlink| downlink.spec.track).collect();
+        self.tell_path(id);
         self.outbox.push(ShardEvent::Peer(id, PeerEvent::Connected));
         for track in tracks {
             self.choose_layer(now, id, track, LayerCause::Wish);

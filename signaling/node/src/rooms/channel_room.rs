@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId, Kind, TrackId};
+use minamo_sfu_core::model::PathKind;
 use minamo_sfu_core::room::{self, Room};
 use minamo_signaling_proto::sora::{
     Connect, ConnectionEvent, Counters, Event, ForwardingFilter, ForwardingWishes, Notify, Present, Role, ServerMessage,
@@ -94,6 +95,7 @@ struct Member {
     /// Media is up: it counts, is told of others, and others know of it.
     live: bool,
     minutes: u64,
+    path: PathKind,
     /// Since when it is live.
     live_since: Option<Instant>,
     particulars: Particulars,
@@ -178,8 +180,19 @@ impl ChannelRoom {
             metadata: None,
         };
         let created = OffsetDateTime::now_utc();
-        let member =
-            Member { role, present, audio, video, created, live: false, minutes: 0, live_since: None, particulars, mailbox };
+        let member = Member {
+            role,
+            present,
+            audio,
+            video,
+            created,
+            live: false,
+            minutes: 0,
+            path: PathKind::default(),
+            live_since: None,
+            particulars,
+            mailbox,
+        };
         self.members.insert(connection, member);
         Ok(())
     }
@@ -275,6 +288,12 @@ impl ChannelRoom {
         self.broadcast(member, Event::ConnectionCreated { connection, data: None });
     }
 
+    pub(super) fn set_path(&mut self, connection: &ConnectionId, path: PathKind) {
+        if let Some(member) = self.members.get_mut(connection) {
+            member.path = path;
+        }
+    }
+
     pub(super) fn updated(&mut self, connection: &ConnectionId, minutes: u64) {
         let Some(member) = self.members.get_mut(connection) else { return };
         member.minutes = minutes;
@@ -363,7 +382,7 @@ impl ChannelRoom {
             audio: about.audio,
             video: about.video,
             minutes: about.minutes,
-            turn_transport_type: "udp",
+            turn_transport_type: transport_of(about.path),
             counters: self.counters(),
         }
     }
@@ -431,5 +450,13 @@ fn room_role(role: Role) -> room::Role {
         Role::SendRecv => room::Role::SendRecv,
         Role::SendOnly => room::Role::SendOnly,
         Role::RecvOnly => room::Role::RecvOnly,
+    }
+}
+
+/// What crosses the client's network, through the TURN server or not.
+fn transport_of(path: PathKind) -> &'static str {
+    match path {
+        PathKind::Udp | PathKind::TurnUdp => "udp",
+        PathKind::Tcp | PathKind::TurnTcp => "tcp",
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId};
+use minamo_sfu_core::model::PathKind;
 use minamo_signaling_proto::sora::Counters;
 use tokio::sync::Notify;
 
@@ -98,6 +99,11 @@ impl Rooms {
         if self.with(channel, |room| room.created(connection)).is_some() {
             self.state().tally.created += 1;
         }
+    }
+
+    /// From now on its media travels so.
+    pub(crate) fn path(&self, channel: &ChannelId, connection: &ConnectionId, path: PathKind) {
+        self.with(channel, |room| room.set_path(connection, path));
     }
 
     pub(crate) fn updated(&self, channel: &ChannelId, connection: &ConnectionId, minutes: u64) {

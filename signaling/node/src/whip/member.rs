@@ -77,6 +77,9 @@ impl Member {
                 self.figures.put_report(*report);
                 continue;
             }
+            if let PeerEvent::Path(path) = event {
+                self.shared.rooms.path(&self.place.channel, &self.place.connection, path);
+            }
             if self.media.handle_event(Instant::now(), event)? {
                 self.shared.rooms.created(&self.place.channel, &self.place.connection);
                 if !self.published.is_empty() {
