@@ -15,6 +15,8 @@ use crate::rtcp::Arrivals;
 pub(crate) const FIRST_BPS: u64 = 600_000;
 /// Without a probe's result so much feedback makes the estimate good for something.
 const CONFIRMED_AFTER: Duration = Duration::from_secs(2);
+/// After the last sign of congestion the way counts as full for so long.
+const STRAINED: Duration = Duration::from_secs(10);
 /// What a packet costs on the wire besides itself: UDP, IPv4, the SRTP tag.
 const OVERHEAD: usize = 28 + 16;
 
@@ -84,6 +86,12 @@ impl Estimator {
     /// Whether a queue grows on the way.
     pub(crate) fn congested(&self) -> bool {
         self.trend.usage() == Usage::Over
+    }
+
+    /// Whether it was too much lately, by delay or by loss.
+    pub(crate) fn strained(&self, now: Instant) -> bool {
+        let decreased = self.rate.decreased().is_some_and(|at| now.saturating_duration_since(at) < STRAINED);
+        decreased || self.congested() || self.loss.limit().is_some()
     }
 
     /// When [`Self::poll_probe`] may have something to say.

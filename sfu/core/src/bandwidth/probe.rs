@@ -160,6 +160,11 @@ impl Probes {
     }
 }
 
+/// Bits per second; infinite where everything is at one time, `None` where the times do not rise.
+fn rate(us_per_byte: f64) -> Option<f64> {
+    (us_per_byte >= 0.0).then(|| if us_per_byte > 0.01 { 8e6 / us_per_byte } else { f64::INFINITY })
+}
+
 impl Measured {
     fn push(&mut self, arrival: &Arrival) {
         let (first_sent, first_arrived) = *self.first.get_or_insert((arrival.sent_us, arrival.arrived_us));
@@ -179,15 +184,16 @@ impl Measured {
         if f64::from(self.packets) < ARRIVED * f64::from(sent_packets) {
             return None;
         }
-        let (up, down) = (self.slope(self.sent)?, self.slope(self.arrived)?);
+        let up = rate(self.us_per_byte(self.sent)).filter(|up| up.is_finite())?;
+        // A receiver that takes packets from its system in batches says that all came at once: no slower than they were sent.
+        let down = rate(self.us_per_byte(self.arrived))?;
         Some(if down < FULL * up { SAFE * down } else { up.min(down) })
     }
 
-    /// Bits per second along the line; `None` where it is steep: all at once.
-    fn slope(&self, (times, products): (f64, f64)) -> Option<f64> {
+    /// The slope of the line of times over bytes.
+    fn us_per_byte(&self, (times, products): (f64, f64)) -> f64 {
         let count = f64::from(self.packets);
         let spread = count * self.bytes_square - self.bytes * self.bytes;
-        let us_per_byte = (count * products - self.bytes * times) / spread;
-        (us_per_byte > 0.01).then(|| 8e6 / us_per_byte)
+        (count * products - self.bytes * times) / spread
     }
 }

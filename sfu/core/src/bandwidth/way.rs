@@ -138,8 +138,15 @@ impl Way {
     pub(crate) fn allocate(&mut self, now: Instant, demands: &[Demand], flowing: u64) -> &[Chosen] {
         let budget = self.estimate(now);
         let wanted = self.allocation.update(now, budget, demands);
-        self.pacer.set_rate(budget.and_then(|budget| pace(budget, flowing, self.allocation.spent())));
-        self.wanted = if wanted.unknown { wanted.bps.max(WANTED_FIRST) } else { wanted.bps };
+        let short = self.allocation.shortage() > 0;
+        let strained = short || self.estimator.strained(now);
+        self.pacer.set_rate(budget.and_then(|budget| pace(budget, flowing, self.allocation.spent(), strained)));
+        self.wanted = match (wanted.unknown, budget) {
+            (true, _) => wanted.bps.max(WANTED_FIRST),
+            // Who has all that it wishes would have no use for more.
+            (false, Some(_)) if !short => 0,
+            (false, _) => wanted.bps,
+        };
         self.allocation.chosen()
     }
 
@@ -171,9 +178,10 @@ impl Way {
     }
 }
 
-/// The pacer's rate; `None` where there is so much room that nothing needs to be spread.
-fn pace(budget: u64, flowing: u64, spent: u64) -> Option<u64> {
-    if flowing * 10 < budget * 6 {
+/// The pacer's rate; `None` where there is so much room that nothing needs to be spread. The estimate of a way that was never seen full
+/// (not `strained`) is little above what flows: there it says nothing about the room.
+fn pace(budget: u64, flowing: u64, spent: u64, strained: bool) -> Option<u64> {
+    if flowing * 10 < budget * 6 || (!strained && flowing <= budget) {
         None
     } else if flowing * 10 > spent * 11 {
         // Too much until a lower layer's key frame comes: what is over waits here and not on the way, where sound waits behind it.

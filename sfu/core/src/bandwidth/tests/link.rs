@@ -23,11 +23,13 @@ pub(super) struct Conditions {
     pub loss: f64,
     /// The bottleneck's queue; what comes beyond is dropped.
     pub queue_us: i64,
+    /// The receiver looks for packets this often and takes all of them to have come then.
+    pub batch_us: i64,
 }
 
 impl Conditions {
     pub(super) const fn rate(bps: f64) -> Self {
-        Self { bps, delay_us: 25_000, jitter_us: 0, loss: 0.0, queue_us: 500_000 }
+        Self { bps, delay_us: 25_000, jitter_us: 0, loss: 0.0, queue_us: 500_000, batch_us: 1 }
     }
 }
 
@@ -66,7 +68,7 @@ impl Link {
     }
 
     pub(super) fn send(&mut self, now_us: i64, sequence: u16, size: usize) {
-        let Conditions { bps, delay_us, jitter_us, loss, queue_us } = self.conditions;
+        let Conditions { bps, delay_us, jitter_us, loss, queue_us, batch_us } = self.conditions;
         let begin = self.free_at_us.max(now_us);
         let lost = self.dice.roll() < loss;
         let jitter = (self.dice.roll() * jitter_us as f64) as i64;
@@ -76,7 +78,8 @@ impl Link {
         }
         self.queued_us = self.queued_us.max(begin - now_us);
         self.free_at_us = begin + (((size + 44) * 8) as f64 * 1e6 / bps) as i64;
-        self.travelling.push_back(Travelling { at_us: self.free_at_us + delay_us + jitter, sequence });
+        let at_us = (self.free_at_us + delay_us + jitter + batch_us - 1) / batch_us * batch_us;
+        self.travelling.push_back(Travelling { at_us, sequence });
     }
 
     /// What the receiver says now. It reaches the sender a delay later, unless it is lost.

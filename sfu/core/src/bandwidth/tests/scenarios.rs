@@ -63,6 +63,19 @@ fn jitter_is_no_congestion() {
 }
 
 #[test]
+fn arrivals_in_batches_are_no_congestion() {
+    for (seed, ms) in SEEDS.into_iter().flat_map(|seed| [1, 5, 10, 20, 40, 60].map(|ms| (seed, ms))) {
+        for video in [Video::Layers([0.15 * M, 0.5 * M, 2.0 * M]), Video::Fixed(2.6 * M)] {
+            let conditions = Conditions { batch_us: ms * 1000, ..Conditions::rate(50.0 * M) };
+            let mut world = World::new(conditions, video, seed);
+            world.run(10.0);
+            let least = world.run(30.0).iter().copied().fold(f64::MAX, f64::min);
+            assert!(least > 2.2 * M, "seed {seed}, all at once every {ms} ms: {least}");
+        }
+    }
+}
+
+#[test]
 fn a_link_that_drops_instead_of_queueing_is_noticed() {
     for seed in SEEDS {
         let mut world = World::new(Conditions { queue_us: 20_000, ..Conditions::rate(4.0 * M) }, Video::Adaptive(3.0 * M), seed);
