@@ -5,6 +5,7 @@ mod choice;
 mod course;
 mod padding;
 mod resends;
+mod sent;
 mod successor;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ pub(crate) use self::choice::Allowance;
 use self::choice::Choice;
 use self::course::{Course, Slot};
 use self::resends::Resends;
+use self::sent::Sent;
 use self::successor::Legacy;
 use crate::model::{Downlink as Spec, Extensions, Layer, LayerCause, LayerWish, Payload, Uplink};
 use crate::rtcp::{ReportBlock, SenderInfo};
@@ -53,8 +55,7 @@ pub(crate) struct Downlink {
     legacy: Option<Legacy>,
     rtx_seq: u16,
     resends: Resends,
-    packets: u32,
-    octets: u32,
+    sent: Sent,
     reported: VecDeque<(u32, Instant)>,
     rtt: Duration,
 }
@@ -73,8 +74,7 @@ impl Downlink {
             legacy: None,
             rtx_seq: 0x100 + (mix as u16 >> 2),
             resends: Resends::new(),
-            packets: 0,
-            octets: 0,
+            sent: Sent::default(),
             reported: VecDeque::new(),
             rtt: RTT_FIRST,
             choice: Choice::new(spec.layer),
@@ -216,8 +216,8 @@ impl Downlink {
         let Some(slot) = slot else { return false };
         out.clear();
         let octets = self.render(stored, &slot, from, None, out);
-        self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add(octets);
+        self.sent.packets += 1;
+        self.sent.octets += u64::from(octets);
         true
     }
 
@@ -236,6 +236,7 @@ impl Downlink {
             self.rtx_seq = self.rtx_seq.wrapping_add(1);
         }
         self.render(stored, &slot, from, rtx, out);
+        self.sent.resent += 1;
         true
     }
 
@@ -324,11 +325,12 @@ impl Downlink {
             self.reported.pop_front();
         }
         self.reported.push_back((ntp.middle(), now));
-        Some(SenderInfo { ssrc: self.spec.ssrc, ntp, rtp, packets: self.packets, octets: self.octets })
+        Some(SenderInfo { ssrc: self.spec.ssrc, ntp, rtp, packets: self.sent.packets as u32, octets: self.sent.octets as u32 })
     }
 
     /// The subscriber's report about us: tells the round-trip time (RFC 3550 §6.4.1).
     pub(crate) fn receiver_report(&mut self, now: Instant, block: &ReportBlock) {
+        self.sent.reported(block);
         let Some((_, sent)) = self.reported.iter().find(|(lsr, _)| *lsr == block.lsr && block.lsr != 0) else { return };
         let held = Duration::from_micros(u64::from(block.dlsr) * 1_000_000 / 65_536);
         if let Some(rtt) = now.saturating_duration_since(*sent).checked_sub(held) {

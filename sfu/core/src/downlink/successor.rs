@@ -30,14 +30,6 @@ impl Downlink {
         let legacy = self.clock_out.map(|clock| Legacy { clock: (now, Legacy { clock }.timestamp(now, rate)) });
         let course = self.course.succeed(picture::closes_gaps(spec.payload.codec));
         let heir = Self::new(spec);
-        Self {
-            course,
-            legacy: legacy.or(self.legacy),
-            rtx_seq: self.rtx_seq,
-            packets: self.packets,
-            octets: self.octets,
-            rtt: self.rtt,
-            ..heir
-        }
+        Self { course, legacy: legacy.or(self.legacy), rtx_seq: self.rtx_seq, sent: self.sent, rtt: self.rtt, ..heir }
     }
 }

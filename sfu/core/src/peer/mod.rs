@@ -30,6 +30,13 @@ pub(crate) const ADDRESSES_MAX: usize = 8;
 /// Between two compounds of sender and receiver reports.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Bytes of a peer's datagrams so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
 /// The peer.
 pub(crate) struct Peer<T> {
     pub id: PeerId,
@@ -58,6 +65,7 @@ pub(crate) struct Peer<T> {
     pub armed: Option<Instant>,
     /// What signaling was told of how its datagrams travel.
     pub path: PathKind,
+    pub traffic: Traffic,
     /// Whether it waits in the shard's list of those with something to send.
     pub queued: bool,
     /// Only with the feature `faults` more than nothing.
@@ -86,6 +94,7 @@ impl<T: PeerTransport> Peer<T> {
             catch_up_due: None,
             armed: None,
             path: PathKind::default(),
+            traffic: Traffic::default(),
             queued: false,
             faults: Faults::default(),
         }

@@ -50,7 +50,7 @@ impl<T: PeerTransport> Shard<T> {
             Command::OpenChannel(peer, spec) => self.open_channel(now, peer, spec),
             Command::SendData(peer, message) => self.send_data(now, peer, &message),
             Command::CloseChannels(peer) => self.close_channels(now, peer),
-            Command::Report(_) => self.stats.dropped_commands += 1,
+            Command::Report(peer) => self.report(now, peer),
         }
     }
 

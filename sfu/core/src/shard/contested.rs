@@ -42,8 +42,10 @@ impl<T: PeerTransport> Shard<T> {
             counters.undecryptable + counters.before_keys + counters.unknown_route
         };
         let before = foreign(&peer.transport);
+        let bytes = data.len() as u64;
         peer.transport.handle_datagram(now, route, data);
         let taken = foreign(&peer.transport) == before;
+        peer.traffic.bytes_in += if taken { bytes } else { 0 };
         self.after_input(now, id);
         taken
     }

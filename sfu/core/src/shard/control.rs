@@ -85,6 +85,7 @@ impl<T: PeerTransport> Shard<T> {
     /// A subscriber has lost its picture. While its first one is on the way it has nothing to lose yet.
     fn key_frame_requested(&mut self, now: Instant, id: PeerId, media: u32) {
         let Some(downlink) = self.peers.get_mut(&id).and_then(|peer| peer.downlink_of(media)) else { return };
+        downlink.count_key_frame_asked();
         let urgency = if downlink.is_new(now) { Urgency::Soon } else { Urgency::Now };
         let (track, layer) = (downlink.spec.track, downlink.target().or(downlink.layer()));
         self.wish_key_frame(now, track, layer.unwrap_or(Layer(0)), urgency);

@@ -13,6 +13,7 @@ mod data;
 mod event;
 mod fanout;
 mod layers;
+mod numbers;
 mod outbox;
 mod publish;
 mod reports;
@@ -126,6 +127,7 @@ impl<T: PeerTransport> Shard<T> {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let restarts = peer.next_ufrag.is_some() && peer.next_ufrag.as_deref() == addresses::checked_ufrag(&data);
         let checks = peer.transport.counters().stun_answered;
+        peer.traffic.bytes_in += data.len() as u64;
         peer.transport.handle_datagram(now, route, data);
         let authentic = peer.transport.counters().stun_answered > checks;
         if let Some(next) = peer.next_ufrag.take_if(|_| restarts && authentic) {

@@ -88,6 +88,7 @@ impl Outbox {
         while let Some(id) = self.senders.front() {
             if let Some(peer) = peers.get_mut(id) {
                 if let Some(transmit) = peer.transport.poll_transmit() {
+                    peer.traffic.bytes_out += transmit.payload.len() as u64;
                     return Some(transmit);
                 }
                 peer.queued = false;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use minamo_media::rtp::{Packet, Picture};
-use minamo_media::{Kind, NtpTime};
+use minamo_media::{Kind, NtpTime, TrackId};
 
+use super::counts::Counts;
 use super::group::Group;
 use super::key_frames::{KeyFrames, Urgency};
 use super::ledger::{Arrival, Ledger, WINDOW};
@@ -16,7 +17,7 @@ use super::pictures::{Marks, Pictures};
 use super::rate::{Rate, TEMPORAL_MAX};
 use super::ring::{Ring, Stored};
 use super::{Accepted, Refused, SenderClock, ticks};
-use crate::model::{Payload, Uplink};
+use crate::model::{Layer, Payload, Uplink, UplinkReport};
 use crate::peer::Flow;
 use crate::rtcp::{ReportBlock, SenderInfo};
 
@@ -57,6 +58,7 @@ pub(crate) struct Encoding {
     pictures: Pictures,
     newest: Option<(Instant, u32)>,
     rate: Rate,
+    counts: Counts,
     clock: Option<SenderClock>,
 }
 
@@ -75,6 +77,7 @@ impl Encoding {
             pictures: Pictures::new(codec),
             newest: None,
             rate: Rate::default(),
+            counts: Counts::default(),
             clock: None,
         }
     }
@@ -166,6 +169,7 @@ impl Encoding {
         let descriptor = self.descriptor.and_then(|id| packet.extension(id));
         let (picture, mut marks) = self.pictures.note(packet.payload(), descriptor);
         self.rate.note(now, bytes.len(), marks.temporal);
+        self.counts.add(timestamp, picture.key && self.is_video(), packet.payload().len());
         if self.ring.highest().is_none_or(|highest| place > highest) {
             self.newest = Some((now, timestamp));
         }
@@ -273,6 +277,21 @@ impl Encoding {
         }
         let rtp = info.rtp.wrapping_add(source.timestamp_offset);
         self.clock.replace(SenderClock { ntp: info.ntp, rtp, arrival: now }).is_none()
+    }
+
+    /// The numbers so far.
+    pub(super) fn report(&self, now: Instant, track: TrackId, layer: Layer) -> UplinkReport {
+        UplinkReport {
+            track,
+            layer,
+            packets: self.counts.packets,
+            bytes: self.counts.bytes,
+            lost: self.missing.lost_so_far(),
+            nacked: self.missing.asked_so_far(),
+            key_frames_asked: self.key_frames.asked_so_far(),
+            key_frames: self.counts.key_frames,
+            bitrate: self.rates(now)[TEMPORAL_MAX - 1],
+        }
     }
 
     /// The receiver report block about this layer, once its SSRC is known.

@@ -38,6 +38,8 @@ pub(crate) struct KeyFrames {
     asked: Option<Instant>,
     came: Option<Instant>,
     tries: u32,
+    /// How often in all.
+    asked_so_far: u64,
     /// The budget is whole again from this time on.
     whole_at: Option<Instant>,
     refill: Duration,
@@ -45,7 +47,7 @@ pub(crate) struct KeyFrames {
 
 impl Default for KeyFrames {
     fn default() -> Self {
-        Self { wanted: None, asked: None, came: None, tries: 0, whole_at: None, refill: REFILL_MIN }
+        Self { wanted: None, asked: None, came: None, tries: 0, asked_so_far: 0, whole_at: None, refill: REFILL_MIN }
     }
 }
 
@@ -89,6 +91,11 @@ impl KeyFrames {
         })
     }
 
+    /// How often one was asked for since the beginning.
+    pub(crate) fn asked_so_far(&self) -> u64 {
+        self.asked_so_far
+    }
+
     /// Whether to ask now; true counts as asked.
     pub(crate) fn ask(&mut self, now: Instant) -> bool {
         if self.due(now).is_none_or(|due| due > now) {
@@ -103,6 +110,7 @@ impl KeyFrames {
             return false;
         }
         self.asked = Some(now);
+        self.asked_so_far += 1;
         true
     }
 }

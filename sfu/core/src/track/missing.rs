@@ -53,7 +53,10 @@ pub(crate) struct Missing {
     rtt: Duration,
     tolerance: Duration,
     doubted: bool,
-    lost: u64,
+    /// Given up, and how many of them were not yet taken by [`Self::take_lost`].
+    lost: (u64, u64),
+    /// Requests so far.
+    asked: u64,
 }
 
 impl Missing {
@@ -68,7 +71,8 @@ impl Missing {
             rtt: RTT_FIRST,
             tolerance: TOLERANCE_MIN,
             doubted: false,
-            lost: 0,
+            lost: (0, 0),
+            asked: 0,
         }
     }
 
@@ -85,14 +89,14 @@ impl Missing {
         }
         while self.gaps.len() > MISSING_MAX {
             self.gaps.pop_first();
-            self.lost += 1;
+            self.lose(1);
         }
         true
     }
 
     /// These are lost, and not asked for.
     pub(crate) fn forgo(&mut self, range: Range<u64>) {
-        self.lost += range.end - range.start;
+        self.lose(range.end - range.start);
     }
 
     /// This one came after all, `overtaken` if it is certainly no answer. Whether it had been asked for.
@@ -141,12 +145,13 @@ impl Missing {
         let before = self.gaps.len();
         self.gaps
             .retain(|_, gap| gap.due > now || (gap.tries < TRIES_MAX && now.saturating_duration_since(gap.since) < self.age_max));
-        self.lost += (before - self.gaps.len()) as u64;
+        self.lose((before - self.gaps.len()) as u64);
         for (seq, gap) in self.gaps.iter_mut().filter(|(_, gap)| gap.due <= now) {
             gap.due = now + retry;
             self.doubted |= gap.tries > 1 && now.saturating_duration_since(gap.since) >= AGE_DOUBTED;
             if self.budget.take(now) {
                 gap.tries += 1;
+                self.asked += 1;
                 gap.asked = Some((gap.asked.map_or(now, |(first, _)| first), now));
                 out.push(*seq as u16);
             }
@@ -156,7 +161,22 @@ impl Missing {
 
     /// Packets given up since the last call.
     pub(crate) fn take_lost(&mut self) -> u64 {
-        std::mem::take(&mut self.lost)
+        std::mem::take(&mut self.lost.1)
+    }
+
+    /// Packets given up since the beginning.
+    pub(crate) fn lost_so_far(&self) -> u64 {
+        self.lost.0
+    }
+
+    /// Packets asked for since the beginning, each as often as it was.
+    pub(crate) fn asked_so_far(&self) -> u64 {
+        self.asked
+    }
+
+    fn lose(&mut self, packets: u64) {
+        self.lost.0 += packets;
+        self.lost.1 += packets;
     }
 
     /// Whether a packet was asked for in vain so often, since the last call, that a key frame should be asked for beside it.

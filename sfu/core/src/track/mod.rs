@@ -1,5 +1,6 @@
 //! A published track: its layers as they come, which of them flow, and how their clocks lie to each other.
 
+mod counts;
 mod encoding;
 mod group;
 mod key_frames;
@@ -23,7 +24,7 @@ pub(crate) use self::rate::TEMPORAL_MAX;
 pub(crate) use self::ring::Stored;
 use self::watched::Watched;
 use crate::downlink::Downlink;
-use crate::model::{LAYERS_MAX, Layer, PeerId, Uplink};
+use crate::model::{LAYERS_MAX, Layer, PeerId, Uplink, UplinkReport};
 use crate::peer::{Flow, Loudness};
 use crate::rtcp::ReportBlock;
 
@@ -159,6 +160,12 @@ impl Track {
             flows: self.flowing >> layer & 1 == 1,
             bits_per_second: encoding.rates(now),
         })
+    }
+
+    /// The numbers of each of its layers that ever came, lowest first.
+    pub(crate) fn reports(&self, now: Instant) -> impl Iterator<Item = UplinkReport> {
+        let came = self.encodings.iter().enumerate().filter(|(_, encoding)| encoding.ssrc().is_some());
+        came.map(move |(layer, encoding)| encoding.report(now, self.spec.track, Layer(layer as u8)))
     }
 
     /// When [`Missing`](missing::Missing) or [`KeyFrames`](key_frames::KeyFrames) of a layer have something to do.

@@ -11,6 +11,7 @@ mod lifecycle;
 mod link;
 mod loss;
 mod null;
+mod numbers;
 mod publisher;
 mod rooms;
 mod subscriber;

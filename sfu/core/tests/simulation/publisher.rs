@@ -44,6 +44,7 @@ pub struct Sent {
     /// In ticks since the first.
     pub timestamp: u32,
     pub key: bool,
+    pub video: bool,
 }
 
 struct Line {
@@ -218,7 +219,7 @@ impl Publisher {
         out.push(self.send(at, timestamp, marker, &payload));
         let line = &mut self.lines[at];
         line.contents += 1;
-        self.sent.insert(payload, Sent { index: line.contents, timestamp, key });
+        self.sent.insert(payload, Sent { index: line.contents, timestamp, key, video: at == 0 });
         while at == 0 && self.dice.chance(self.habits.padding) {
             let mut padding = self.send(0, timestamp, false, &[]);
             padding[0] |= 0x20;
@@ -303,6 +304,11 @@ impl Publisher {
         out.extend_from_slice(&sequence.to_be_bytes());
         out.extend_from_slice(packet.payload());
         Some(out)
+    }
+
+    /// Packets with content so far: of video and of sound.
+    pub fn contents(&self) -> [u64; 2] {
+        [self.lines[0].contents, self.lines[1].contents]
     }
 
     pub fn first_timestamp(&self) -> u32 {

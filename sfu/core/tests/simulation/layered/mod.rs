@@ -6,3 +6,5 @@ mod source;
 mod stage;
 mod switching;
 mod viewer;
+
+pub use self::stage::{SIMULCAST, Stage};
