@@ -6,6 +6,9 @@ const REPAIR_WINDOW_MS = 30_000;
 const REPAIRS_MAX = 2;
 /** So little left of an ended programme, and nothing more coming, is its end. */
 const TAIL_S = 1.5;
+/** An ended programme that stands still for so long will not go on, however much of it is left. */
+const STANDSTILL_MS = 4_000;
+const END_CHECK_MS = 250;
 /** Native players tell no live edge; this far before the end of what can be sought is safe. */
 const NATIVE_EDGE_S = 2;
 
@@ -31,17 +34,12 @@ function openHls(video: HTMLVideoElement, playlistUrl: string, handlers: EngineH
   });
   const unlisten = listen(video, handlers);
   const repairs: number[] = [];
-  let end: number | null = null;
-  // hls.js leaves out a part that it first sees together with ENDLIST, and then waits for it for ever.
-  const endIfPlayedOut = () => {
-    if (end !== null && video.readyState < video.HAVE_FUTURE_DATA && end - video.currentTime < TAIL_S) handlers.ended();
-  };
+  let unwatch: (() => void) | null = null;
   hls.on(Hls.Events.LEVEL_UPDATED, (_event, { details }) => {
-    end = details.live ? null : details.edge;
-    endIfPlayedOut();
+    unwatch?.();
+    unwatch = details.live ? null : watchForEnd(video, details.edge, handlers.ended);
   });
   hls.on(Hls.Events.ERROR, (_event, error) => {
-    if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) endIfPlayedOut();
     if (!error.fatal) return;
     if (error.response?.code === 404) handlers.gone();
     else if (error.type === Hls.ErrorTypes.MEDIA_ERROR && mayRepair(repairs)) hls.recoverMediaError();
@@ -56,10 +54,27 @@ function openHls(video: HTMLVideoElement, playlistUrl: string, handlers: EngineH
     targetLatency: () => hls.targetLatency,
     goToLive: () => seek(video, hls.liveSyncPosition),
     destroy() {
+      unwatch?.();
       unlisten();
       hls.destroy();
     },
   };
+}
+
+/**
+ * Says once when an ended programme is played out. hls.js leaves out a part that it first sees together with ENDLIST, then waits for it
+ * for ever, and does not always say that it stalls: so we look for ourselves.
+ */
+function watchForEnd(video: HTMLVideoElement, end: number, ended: () => void): () => void {
+  let standstill = 0;
+  const timer = setInterval(() => {
+    const stands = !video.paused && !video.seeking && video.readyState < video.HAVE_FUTURE_DATA;
+    standstill = stands ? standstill + END_CHECK_MS : 0;
+    if (!stands || (end - video.currentTime >= TAIL_S && standstill < STANDSTILL_MS)) return;
+    clearInterval(timer);
+    ended();
+  }, END_CHECK_MS);
+  return () => clearInterval(timer);
 }
 
 function openNative(video: HTMLVideoElement, playlistUrl: string, handlers: EngineHandlers): Engine {
