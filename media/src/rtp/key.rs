@@ -16,6 +16,16 @@ pub fn is_key_packet(codec: Codec, payload: &[u8]) -> bool {
     }
 }
 
+/// Whether the payload begins with the video parameter set, which goes before all else of an H.265 key frame (RFC 7798 §4.4).
+pub(super) fn begins_h265(payload: &[u8]) -> bool {
+    let is_vps = |byte: &u8| (byte >> 1) & 0x3F == 32;
+    match payload {
+        [head, _, _, _, first, ..] if (head >> 1) & 0x3F == 48 => is_vps(first),
+        [head, _, ..] => is_vps(head),
+        _ => false,
+    }
+}
+
 /// RFC 7798 §4.4: an IRAP picture (16–23) or a parameter set (32–34), alone, first in an AP (48), or beginning in an FU (49).
 fn is_h265_key(payload: &[u8]) -> bool {
     let nal_type = |byte: &u8| (byte >> 1) & 0x3F;

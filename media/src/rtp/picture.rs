@@ -1,7 +1,8 @@
 //! What a packet says of its picture, for whoever forwards it: number, temporal layer, where a subscriber may begin. And how other
 //! numbers are written into it, so that a subscriber sees one unbroken count across switches of layers.
 
-use super::{av1, key::is_key_packet, vp8, vp9};
+use super::key::{begins_h265, is_key_packet};
+use super::{av1, vp8, vp9};
 use crate::Codec;
 use crate::h264;
 
@@ -60,7 +61,7 @@ impl Inspector {
                 let first = key && h264::has_sps(payload);
                 told.map_or(Picture { first, ..whole }, |told| Picture { key, first, ..of_av1(key, &told) })
             }
-            Codec::H265 => Picture { first: false, ..whole },
+            Codec::H265 => Picture { first: begins_h265(payload), ..whole },
             Codec::Vp8 => vp8::Descriptor::parse(payload).map_or(whole, |(descriptor, _)| of_vp8(key, &descriptor)),
             Codec::Vp9 => vp9::Descriptor::parse(payload).map_or(whole, |descriptor| of_vp9(key, &descriptor)),
             Codec::Av1 => descriptor

@@ -123,6 +123,13 @@ impl Course {
         self.next
     }
 
+    /// The first numbers that ever went out here, up to so many, as long as it is the run that began with them.
+    pub(super) fn opening(&self, packets: u64) -> std::ops::Range<u64> {
+        let fresh = !self.succeeds && self.older.is_empty() && self.is_started();
+        let end = self.highest.out.min(self.first_out + packets - 1) + 1;
+        self.first_out..if fresh { end } else { self.first_out }
+    }
+
     /// What is added to the timestamps of the current layer.
     pub(super) fn timestamp_offset(&self) -> Option<u32> {
         self.current.map(|run| run.timestamp_offset)

@@ -30,6 +30,8 @@ const REPORTS_MAX: usize = 4;
 const RTT_FIRST: Duration = Duration::from_millis(60);
 /// So long after its beginning a subscriber asks for a key frame only since its first one has not come yet.
 const NEW: Duration = Duration::from_secs(1);
+/// A subscriber that asks for a picture then is sent so many of its first packets again.
+const OPENING: u64 = 3;
 /// Bytes of a dependency descriptor: what the two-byte form of header extensions holds.
 const DEPENDENCIES_MAX: usize = 255;
 
@@ -225,6 +227,15 @@ impl Downlink {
     pub(crate) fn nacked(&mut self, now: Instant, sequence: u16) -> Option<(Layer, u64)> {
         let place = self.course.place(sequence)?;
         self.resends.allow(now, u64::from(sequence), self.rtt).then_some(place)
+    }
+
+    /// A subscriber cannot know that it lost what it was sent first: nothing before says that it should have come. While it is new
+    /// and asks for a picture it is sent its first packets again.
+    pub(crate) fn opening(&mut self, now: Instant) -> Vec<(Layer, u64)> {
+        if self.began.is_none() || !self.is_new(now) || self.catching_up {
+            return Vec::new();
+        }
+        self.course.opening(OPENING).filter_map(|out| self.nacked(now, out as u16)).collect()
     }
 
     /// Writes the packet once more: as a retransmission with its own SSRC (RFC 4588 §4) where that was negotiated, else as it was.

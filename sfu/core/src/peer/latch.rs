@@ -7,7 +7,7 @@ use minamo_media::rtp::Packet;
 
 use crate::model::{LAYERS_MAX, Layer, Uplink};
 
-/// SSRCs that were a track's once; a new one took their place, and they do not come back.
+/// SSRCs remembered that were a track's once; at the bound the oldest is forgotten.
 const RETIRED_MAX: usize = 16;
 
 /// What an SSRC carries.
@@ -47,7 +47,15 @@ struct Claim {
 pub(crate) struct Latch {
     claims: Vec<Claim>,
     bound: HashMap<u32, Owner>,
-    retired: VecDeque<u32>,
+    retired: VecDeque<Retired>,
+}
+
+/// An SSRC that was a track's once.
+#[derive(Debug)]
+struct Retired {
+    ssrc: u32,
+    /// Of a removed track: its mid, and what the SSRC was. `None` where a new SSRC took its place: it does not come back.
+    was: Option<(String, Owner)>,
 }
 
 impl Latch {
@@ -55,10 +63,15 @@ impl Latch {
         self.claims.push(Claim { spec, media: [None; LAYERS_MAX], rtx: [None; LAYERS_MAX] });
     }
 
-    /// What is still under way of a removed track must not become another's.
+    /// What is still under way of a removed track must not become another's, but the same sender may come back.
     pub(crate) fn remove(&mut self, track: TrackId) {
-        let over: Vec<u32> = self.bound.iter().filter(|(_, owner)| owner.track == track).map(|(ssrc, _)| *ssrc).collect();
-        over.into_iter().for_each(|ssrc| self.retire(ssrc));
+        let mid = self.claims.iter().find(|claim| claim.spec.track == track).map(|claim| claim.spec.mid.clone());
+        let mut over: Vec<(u32, Owner)> =
+            self.bound.iter().filter(|(_, owner)| owner.track == track).map(|(ssrc, owner)| (*ssrc, *owner)).collect();
+        over.sort_unstable_by_key(|(ssrc, _)| *ssrc);
+        for (ssrc, owner) in over {
+            self.retire(ssrc, mid.clone().map(|mid| (mid, owner)));
+        }
         self.claims.retain(|claim| claim.spec.track != track);
         self.bound.retain(|_, owner| owner.track != track);
     }
@@ -78,8 +91,8 @@ impl Latch {
             let claim = self.claims.iter().find(|claim| claim.spec.track == owner.track).ok_or(Stranger::Ssrc)?;
             return if claim.flow_of(pt) == Some(owner.flow) { Ok(owner) } else { Err(Stranger::PayloadType) };
         }
-        if self.retired.contains(&ssrc) {
-            return Err(Stranger::Ssrc);
+        if let Some(retired) = self.retired.iter().position(|retired| retired.ssrc == ssrc) {
+            return self.come_back(retired, packet);
         }
         // A mid that is nobody's names a track that is gone, or is yet to come.
         if self.by_mid(packet).is_none() && self.names_a_mid(packet) {
@@ -94,6 +107,24 @@ impl Latch {
         let claim = &self.claims[at];
         let flow = claim.flow_of(pt).ok_or(Stranger::PayloadType)?;
         let layer = claim.layer_of(packet, flow).ok_or(Stranger::Ssrc)?;
+        Ok(self.bind(at, ssrc, layer, flow))
+    }
+
+    /// An SSRC of a removed track: a browser that stops a sender and starts it again keeps both its mid and its SSRC. It is heard
+    /// again where the packet, the answer or the mid of then says whose it is.
+    fn come_back(&mut self, retired: usize, packet: &Packet<'_>) -> Result<Owner, Stranger> {
+        let Retired { ssrc, was } = &self.retired[retired];
+        let (mid, was) = was.as_ref().ok_or(Stranger::Ssrc)?;
+        let same = |claim: &Claim| claim.spec.mid == *mid;
+        let kept_mid = || self.claims.iter().position(same);
+        let named = self.names_a_mid(packet);
+        let at = if named { self.by_mid(packet) } else { self.by_answer(*ssrc).or_else(kept_mid) }.ok_or(Stranger::Ssrc)?;
+        let claim = &self.claims[at];
+        let flow = claim.flow_of(packet.payload_type()).ok_or(Stranger::PayloadType)?;
+        let kept = (same(claim) && usize::from(was.layer.0) < claim.spec.rids.len().max(1)).then_some(was.layer);
+        let layer = claim.layer_of(packet, flow).or(kept).ok_or(Stranger::Ssrc)?;
+        let ssrc = *ssrc;
+        self.retired.remove(retired);
         Ok(self.bind(at, ssrc, layer, flow))
     }
 
@@ -134,11 +165,11 @@ impl Latch {
         open.next().is_none().then_some(only)
     }
 
-    fn retire(&mut self, ssrc: u32) {
+    fn retire(&mut self, ssrc: u32, was: Option<(String, Owner)>) {
         if self.retired.len() == RETIRED_MAX {
             self.retired.pop_front();
         }
-        self.retired.push_back(ssrc);
+        self.retired.push_back(Retired { ssrc, was });
     }
 
     fn bind(&mut self, at: usize, ssrc: u32, layer: Layer, flow: Flow) -> Owner {
@@ -147,7 +178,7 @@ impl Latch {
         let slots = if flow == Flow::Media { &mut claim.media } else { &mut claim.rtx };
         if let Some(before) = slots[usize::from(layer.0)].replace(ssrc) {
             self.bound.remove(&before);
-            self.retire(before);
+            self.retire(before, None);
         }
         let owner = Owner { track, layer, flow };
         self.bound.insert(ssrc, owner);
@@ -247,6 +278,34 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_that_comes_back_under_its_ssrc_is_heard() {
+        let removed = || {
+            let mut latch = Latch::default();
+            latch.add(uplink(1, "v", 96, None));
+            assert_eq!(resolve(&mut latch, 10, 96, Some("v")), Ok((1, Flow::Media)));
+            assert_eq!(resolve(&mut latch, 11, 97, Some("v")), Ok((1, Flow::Rtx)));
+            latch.remove(TrackId(1));
+            assert_eq!(resolve(&mut latch, 10, 96, Some("v")), Err(Stranger::Ssrc));
+            latch
+        };
+        for named in [Some("v"), None] {
+            let mut latch = removed();
+            latch.add(uplink(2, "v", 96, None));
+            assert_eq!(resolve(&mut latch, 10, 96, named), Ok((2, Flow::Media)), "the same mid");
+            assert_eq!(resolve(&mut latch, 11, 97, named), Ok((2, Flow::Rtx)));
+            assert_eq!(resolve(&mut latch, 10, 96, None), Ok((2, Flow::Media)));
+        }
+        let mut latch = removed();
+        latch.add(uplink(2, "w", 96, Some(10)));
+        assert_eq!(resolve(&mut latch, 10, 96, None), Ok((2, Flow::Media)), "the answer names it");
+        let mut latch = removed();
+        latch.add(uplink(2, "w", 96, None));
+        assert_eq!(resolve(&mut latch, 10, 96, Some("v")), Err(Stranger::Ssrc), "under way still");
+        assert_eq!(resolve(&mut latch, 10, 96, None), Err(Stranger::Ssrc));
+        assert_eq!(resolve(&mut latch, 10, 96, Some("w")), Ok((2, Flow::Media)), "it says whose it is");
+    }
+
+    #[test]
     fn two_tracks_of_one_payload_type_wait_for_a_mid() {
         let mut latch = Latch::default();
         latch.add(uplink(1, "a", 102, None));
@@ -299,5 +358,10 @@ mod tests {
         assert_eq!(layer(&mut latch, 20, 96, &[a, r1]), Err(Stranger::Ssrc));
         latch.remove(TrackId(1));
         assert_eq!(layer(&mut latch, 50, 96, &[(5, b"r0")]), Ok((2, 0, Flow::Media)), "only one has it now");
+        // The same sender again: its layers are those of then, but not the SSRC that was replaced.
+        latch.add(simulcast(3, "a"));
+        assert_eq!(layer(&mut latch, 40, 96, &[]), Ok((3, 1, Flow::Media)));
+        assert_eq!(layer(&mut latch, 21, 97, &[]), Ok((3, 1, Flow::Rtx)));
+        assert_eq!(layer(&mut latch, 20, 96, &[a, r1]), Err(Stranger::Ssrc));
     }
 }

@@ -71,6 +71,10 @@ impl<T: PeerTransport> Shard<T> {
         let track = downlink.spec.track;
         // The budget of the downlink bounds this list, whatever the NACK says.
         let places: Vec<(Layer, u64)> = missing.filter_map(|sequence| downlink.nacked(now, sequence)).collect();
+        self.send_all_again(now, id, track, places);
+    }
+
+    fn send_all_again(&mut self, now: Instant, id: PeerId, track: TrackId, places: Vec<(Layer, u64)>) {
         for place in places {
             let served = self.send_again(now, id, track, place);
             self.stats.retransmissions_served += u64::from(served);
@@ -86,8 +90,12 @@ impl<T: PeerTransport> Shard<T> {
     fn key_frame_requested(&mut self, now: Instant, id: PeerId, media: u32) {
         let Some(downlink) = self.peers.get_mut(&id).and_then(|peer| peer.downlink_of(media)) else { return };
         downlink.count_key_frame_asked();
+        let opening = downlink.opening(now);
         let urgency = if downlink.is_new(now) { Urgency::Soon } else { Urgency::Now };
         let (track, layer) = (downlink.spec.track, downlink.target().or(downlink.layer()));
+        if !opening.is_empty() {
+            self.send_all_again(now, id, track, opening);
+        }
         self.wish_key_frame(now, track, layer.unwrap_or(Layer(0)), urgency);
     }
 

@@ -41,6 +41,8 @@ struct Source {
     line: Line,
     /// Added to its timestamps to get onto the layer's line.
     timestamp_offset: u32,
+    /// The lowest place that it has taken.
+    began: Option<u64>,
     /// Its latest report as it was sent: for `lsr` and `dlsr`.
     report: Option<(NtpTime, Instant)>,
 }
@@ -164,8 +166,9 @@ impl Encoding {
     }
 
     fn store(&mut self, now: Instant, place: u64, packet: &Packet<'_>, bytes: &Bytes) -> Result<(), Refused> {
-        let offset = self.source.as_ref().map_or(0, |source| source.timestamp_offset);
-        let timestamp = packet.timestamp().wrapping_add(offset);
+        let Some(source) = &mut self.source else { return Err(Refused::Late) };
+        source.began = Some(source.began.map_or(place, |began| began.min(place)));
+        let timestamp = packet.timestamp().wrapping_add(source.timestamp_offset);
         let descriptor = self.descriptor.and_then(|id| packet.extension(id));
         let (picture, mut marks) = self.pictures.note(packet.payload(), descriptor);
         self.rate.note(now, bytes.len(), marks.temporal);
@@ -197,9 +200,14 @@ impl Encoding {
         if !picture.key || picture.first {
             return picture.key;
         }
+        // What came first of a source may have overtaken what lies before it.
+        let began = self.source.as_ref().and_then(|source| source.began).unwrap_or(place);
         for before in (place.saturating_sub(PICTURE_HEAD_MAX)..place).rev() {
+            if before < began {
+                return false;
+            }
             match self.ring.at(before) {
-                None => return self.ring.lowest().is_none_or(|lowest| before < lowest),
+                None => return false,
                 Some(stored) if stored.timestamp != timestamp => return true,
                 Some(stored) if stored.key => return false,
                 Some(_) => {}
@@ -264,7 +272,7 @@ impl Encoding {
             self.wish_key_frame(Urgency::Now);
         }
         let ledger = Ledger::new(rate);
-        self.source = Some(Source { ssrc: packet.ssrc(), ledger, line, timestamp_offset, report: None });
+        self.source = Some(Source { ssrc: packet.ssrc(), ledger, line, timestamp_offset, began: None, report: None });
     }
 
     /// The publisher's sender report. True if it is the first of its source.
@@ -403,5 +411,25 @@ mod tests {
         assert!(accept(12, 6000, sets));
         assert!(accept(20, 9000, sets), "whatever is missing before");
         assert!(!accept(21, 9000, slice), "the second of its picture");
+    }
+
+    /// The first packet of a source that comes may be the second that was sent.
+    #[test]
+    fn a_slice_that_comes_first_of_its_source_opens_nothing() {
+        let (mut encoding, now) = (new_encoding(), Instant::now());
+        let mut accept = |ssrc, sequence, timestamp, payload: &[u8]| {
+            let mut bytes = Vec::new();
+            Header { payload_type: 102, sequence, timestamp, ssrc, ..Header::default() }.write(&mut bytes);
+            bytes.extend_from_slice(payload);
+            let place = encoding.accept(now, &bytes.into(), Flow::Media).ok()?.place?;
+            Some(encoding.at(place)?.marks.opens)
+        };
+        let (sets, slice, delta): (&[u8], &[u8], &[u8]) = (&[0x67, 1], &[0x65, 0x88], &[0x41, 0x9a]);
+        assert_eq!(accept(1, 11, 0, slice), Some(false));
+        assert_eq!(accept(1, 10, 0, sets), Some(true), "overtaken, and here now");
+        assert_eq!(accept(1, 12, 3000, delta), Some(false));
+        assert_eq!(accept(2, 501, 6000, slice), Some(false), "another source");
+        assert_eq!(accept(2, 502, 9000, delta), Some(false));
+        assert_eq!(accept(2, 503, 12_000, slice), Some(true), "nothing is missing before");
     }
 }

@@ -26,12 +26,11 @@ pub(crate) struct Ring {
     slots: Vec<Option<Stored>>,
     capacity: usize,
     highest: Option<u64>,
-    lowest: Option<u64>,
 }
 
 impl Ring {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { slots: Vec::new(), capacity: capacity.max(1), highest: None, lowest: None }
+        Self { slots: Vec::new(), capacity: capacity.max(1), highest: None }
     }
 
     /// Keeps a packet. False if it is older than the ring reaches.
@@ -43,7 +42,6 @@ impl Ring {
         if self.slots.is_empty() {
             self.slots = vec![None; self.capacity];
         }
-        self.lowest = Some(self.lowest.map_or(stored.seq, |lowest| lowest.min(stored.seq)));
         self.highest = Some(self.highest.map_or(stored.seq, |highest| highest.max(stored.seq)));
         let slot = (stored.seq % capacity) as usize;
         self.slots[slot] = Some(stored);
@@ -62,11 +60,6 @@ impl Ring {
         if let Some(stored) = self.slots.get_mut(slot).and_then(Option::as_mut).filter(|stored| stored.seq == seq) {
             stored.marks = marks;
         }
-    }
-
-    /// The lowest place that ever was.
-    pub(super) fn lowest(&self) -> Option<u64> {
-        self.lowest
     }
 
     /// The highest place so far.

@@ -3,7 +3,7 @@
 use crate::link::{BAD, CLEAR};
 use crate::publisher::{Habits, USUAL};
 use crate::world::{Plan, World};
-use crate::{bad, clear, secs};
+use crate::{bad, clear, ms, secs};
 
 /// Runs ten seconds with loss, then lets the repairs arrive over a clear link.
 fn recovered(plan: Plan) -> World {
@@ -104,4 +104,26 @@ fn a_seed_decides_everything() {
     let digest = |seed| recovered(bad(seed)).digest();
     assert_eq!(digest(51), digest(51));
     assert_ne!(digest(51), digest(52));
+}
+
+/// Nothing tells a subscriber that the first packets were lost: whoever asks for a picture at once gets them again.
+#[test]
+fn a_new_subscriber_without_a_picture_is_sent_its_first_packets_again() {
+    let mut world = World::new(clear(31));
+    world.run(secs(1));
+    let peer = world.join(1);
+    world.run(ms(200));
+    let pli = world.subscribers[&peer].pli();
+    let served = |world: &mut World| {
+        let before = world.shard.stats().retransmissions_served;
+        world.deliver(peer, &pli);
+        world.shard.stats().retransmissions_served - before
+    };
+    assert_eq!(served(&mut world), 3);
+    assert_eq!(served(&mut world), 0, "once in a round trip");
+    world.run(secs(1));
+    assert_eq!(served(&mut world), 0, "it is not new any more");
+    world.run(secs(1));
+    assert_eq!(world.violations, [""; 0]);
+    assert_eq!(world.subscribers[&peer].video().1, 0);
 }

@@ -361,8 +361,10 @@ impl Hall {
             let flows = self.flows_since(subscription.reception.track).is_some_and(|since| self.now - since > DARK_MAX);
             if flows && member.down.rate.is_none() && self.now - seen > DARK_MAX {
                 self.violations.push(format!(
-                    "peer {peer} has not seen {} for {:?}",
+                    "{:?}: peer {peer} has not seen {} of {:?} for {:?}",
+                    self.now - self.start,
                     subscription.reception.track,
+                    subscription.reception.codec,
                     self.now - seen
                 ));
                 return;

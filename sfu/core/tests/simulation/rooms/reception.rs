@@ -90,6 +90,11 @@ impl Reception {
         }
         self.check_neighbours(seq, &got)?;
         self.check_picture(payload, &sent)?;
+        // Before the first picture nothing is over yet.
+        if self.frames == 0 && self.next.is_some_and(|next| seq < next) {
+            (self.next, self.gap) = (Some(seq), None);
+            self.frame.clear();
+        }
         self.next.get_or_insert(seq);
         self.got.insert(seq, got);
         while self.got.len() > REMEMBERED {
@@ -159,8 +164,6 @@ impl Reception {
         }
         let frame = std::mem::take(&mut self.frame);
         if frame.iter().enumerate().any(|(index, sent)| sent.index != index) {
-            // Of a key frame a subscriber may be let in at the second packet, when it overtook the first on its way to the server.
-            self.lossy |= sent.key;
             return self.broken(&format!("a frame without its beginning: {sent:?}"));
         }
         let follows = self.decoded.is_some_and(|(layer, number)| layer == sent.layer && number + 1 == sent.frame);
