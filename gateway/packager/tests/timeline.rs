@@ -45,6 +45,14 @@ impl Clock {
         self.timeline.audio_tick(self.at(ms))
     }
 
+    /// A packet if there is one, a tick otherwise.
+    fn step(&mut self, ms: u64, packet: Option<i64>) -> Vec<AudioStep> {
+        match packet {
+            Some(rtp) => self.audio(rtp, ms),
+            None => self.tick(ms),
+        }
+    }
+
     fn video(&mut self, rtp: i64, ms: u64) -> VideoTiming {
         let unit = self.unit(rtp, ms, &[0, 0, 0, 1, 0x65]);
         self.timeline.video(&unit, self.at(ms))
@@ -116,6 +124,64 @@ fn a_mute_without_packets_is_silence_and_late_packets_are_dropped() {
     assert!(decodes(&steps), "it goes on at its own place");
     assert_eq!(clock.position(), 48_000 + 960 * 251);
     assert!(!steps.iter().any(|step| matches!(step, AudioStep::Conceal { .. })), "silence is not concealed: {steps:?}");
+}
+
+/// A queue on the way grows to `most` ms within a second and drains in two: packets heard of 250, samples that stand for others,
+/// and by how much the line is behind the clock in the end.
+fn queue_of(most: u64) -> (usize, u32, i64) {
+    let mut clock = Clock::new();
+    let (mut heard, mut made_up) = (0, 0);
+    let mut arrivals: Vec<(u64, Option<i64>)> = (0..500).map(|n| (10 + 20 * n, None)).collect();
+    for n in 0..250_u64 {
+        let sent = 20 * n;
+        let delay = match sent {
+            2_000..3_000 => (sent - 2_000) * most / 1_000,
+            3_000..5_000 => (5_000 - sent) * most / 2_000,
+            _ => 0,
+        };
+        arrivals.push((sent + delay, Some(960 * n as i64)));
+    }
+    arrivals.sort_unstable();
+    for (ms, packet) in arrivals.into_iter().filter(|(ms, _)| *ms <= 5_000) {
+        for step in clock.step(ms, packet) {
+            match step {
+                AudioStep::Decode(_) => heard += 1,
+                AudioStep::Conceal { samples } | AudioStep::Silence { samples } => made_up += samples,
+            }
+        }
+    }
+    (heard, made_up, 48_000 + 48 * 5_000 - clock.position())
+}
+
+#[test]
+fn sound_that_a_queue_delays_is_waited_for() {
+    let (heard, made_up, behind) = queue_of(700);
+    assert_eq!((heard, made_up), (250, 0));
+    assert!(behind.abs() <= 960, "{behind} samples behind");
+}
+
+#[test]
+fn sound_that_a_queue_delays_beyond_measure_is_not() {
+    let (heard, made_up, _) = queue_of(1_500);
+    assert!(heard < 250 && made_up > 0, "{heard} heard, {made_up} made up");
+}
+
+#[test]
+fn a_way_that_became_longer_for_good_is_followed_once() {
+    let mut clock = Clock::new();
+    let mut heard_at = Vec::new();
+    let mut arrivals: Vec<(u64, Option<i64>)> = (0..1_000).map(|n| (10 + 20 * n, None)).collect();
+    arrivals.extend((0..900_u64).map(|n| (20 * n + if n < 100 { 0 } else { 1_200 }, Some(960 * n as i64))));
+    arrivals.sort_unstable();
+    for (ms, packet) in arrivals {
+        let steps = clock.step(ms, packet);
+        if decodes(&steps) {
+            heard_at.push(ms);
+        }
+    }
+    let back = heard_at.iter().position(|ms| *ms >= 3_200).unwrap();
+    assert!(heard_at[back] < 3_200 + 600, "heard again after {} ms", heard_at[back] - 3_200);
+    assert!(heard_at[back..].windows(2).all(|two| two[1] - two[0] == 20), "and without a break from then on");
 }
 
 #[test]

@@ -84,6 +84,12 @@ impl TrackClock {
         }
     }
 
+    /// What arrived before this unit came another way, or by another clock.
+    pub(super) fn forget_arrivals(&mut self, rtp: i64, local: f64) {
+        self.arrivals.clear();
+        self.note_arrival(self.seconds(rtp), local);
+    }
+
     /// Local minus media seconds on the fastest way of the last 16 s.
     pub(super) fn arrival_offset(&self) -> f64 {
         let least = self.arrivals.iter().map(|(_, offset)| *offset).fold(f64::INFINITY, f64::min);

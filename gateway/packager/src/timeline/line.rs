@@ -12,6 +12,9 @@ const CONCEAL_MAX: i64 = 4_800;
 /// Without packets the line is so far behind the local clock, later packets are late for good: the tap's wait for retransmissions
 /// (200 ms) and what jitter adds.
 const BEHIND: i64 = 14_400;
+/// What the last packet was late is waited for besides: a queue that fills on the way delays sound, it does not lose it. Packets
+/// that are later are no queue's, and nothing to wait for: pictures, which stand in the same queue, are given up as late.
+const QUEUED_MAX: i64 = 38_400;
 /// Silence is written in packets' steps.
 const QUANTUM: i64 = 960;
 /// The most silence of one call; a machine that slept catches up over the next ones.
@@ -39,6 +42,8 @@ pub(super) struct AudioLine {
     /// The line's end was written because nothing came.
     silent: bool,
     late_in_row: u32,
+    /// By how much the last packet came later than those on the fastest way, in samples; 0 above [`QUEUED_MAX`].
+    queued: i64,
 }
 
 impl AudioLine {
@@ -58,6 +63,7 @@ impl AudioLine {
     pub(super) fn new_track(&mut self) {
         self.anchor = None;
         self.late_in_row = 0;
+        self.queued = 0;
     }
 
     fn begin(&mut self, position: i64) {
@@ -72,15 +78,16 @@ impl AudioLine {
         ((local - self.lag) * SCALE).round() as i64
     }
 
-    pub(super) fn packet(&mut self, unit: &AccessUnit, local: f64, clock: &TrackClock) -> Vec<AudioStep> {
+    pub(super) fn packet(&mut self, unit: &AccessUnit, local: f64, clock: &mut TrackClock) -> Vec<AudioStep> {
         let Some(samples) = packet_samples(&unit.data).map(i64::from) else {
             return Vec::new();
         };
         let anchor = self.anchored(unit.rtp, local);
         let target = anchor.position + unit.rtp.wrapping_sub(anchor.rtp);
         self.begin(target);
+        self.queued = Some(self.at(local) - target).filter(|late| (0..=QUEUED_MAX).contains(late)).unwrap_or(0);
         if target < self.position {
-            self.late(unit.rtp);
+            self.late(unit.rtp, local, clock);
             return Vec::new();
         }
         self.late_in_row = 0;
@@ -104,12 +111,15 @@ impl AudioLine {
         }
     }
 
-    fn late(&mut self, rtp: i64) {
+    fn late(&mut self, rtp: i64, local: f64, clock: &mut TrackClock) {
         self.late_in_row += 1;
         if self.late_in_row > LATE_MAX {
-            // Not late, but on another clock than before: it joins where the line is now.
-            self.anchor = Some(Anchor { rtp, position: self.position });
-            self.late_in_row = 0;
+            // Not late, but on another clock or way than before: it joins where the line is now, and what was early then says
+            // nothing of when the next ones are due, or they would be late again.
+            let anchor = *self.anchor.insert(Anchor { rtp, position: self.position });
+            clock.forget_arrivals(rtp, local);
+            self.follow_drift(anchor, clock);
+            (self.late_in_row, self.queued) = (0, 0);
         }
     }
 
@@ -132,7 +142,7 @@ impl AudioLine {
     }
 
     pub(super) fn tick(&mut self, local: f64) -> Vec<AudioStep> {
-        let due = self.at(local) - BEHIND;
+        let due = self.at(local) - BEHIND - self.queued;
         self.begin(due);
         let missing = (due - self.position).min(SILENCE_MAX) / QUANTUM * QUANTUM;
         if missing <= 0 {

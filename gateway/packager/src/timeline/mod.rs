@@ -147,7 +147,8 @@ impl Timeline {
     }
 
     /// Silence that is due because no packet came. Call it at least every 100 ms while the programme has an audio
-    /// rendition, whether or not there is an audio track: the line is then never more than about 300 ms behind.
+    /// rendition, whether or not there is an audio track: the line is then never more than about 300 ms
+    /// behind, and by up to 800 ms more while a queue on the way delays packets.
     pub fn audio_tick(&mut self, now: Instant) -> Vec<AudioStep> {
         let local = self.local(now);
         self.line.tick(local)
