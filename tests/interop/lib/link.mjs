@@ -7,6 +7,8 @@ import readline from 'node:readline';
 const STALL_MAX = 120;
 
 export const NEAR = '10.78.0.1';
+/** The same end by IPv6, as a host in a URL. */
+export const NEAR_IPV6 = '[fd78::1]';
 
 /** Why namespaces and TUN devices cannot be had here; undefined when they can. */
 function hindrance() {

@@ -1,6 +1,7 @@
 """A bad network in user space, for kernels without netem: delay, jitter with reordering, loss, rate and a queue.
 
-Start it in the network namespace of the near end (10.78.0.1). It makes a namespace of its own for the far end (10.78.0.2), which
+Start it in the network namespace of the near end (10.78.0.1, fd78::1). It makes a namespace of its own for the far end
+(10.78.0.2, fd78::2), which
 others enter by its process id: nsenter --net=/proc/PID/ns/net. Neither namespace has a name, so nothing is left behind,
 however the test ends: the kernel takes them back with their last process.
 
@@ -25,11 +26,12 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 CLEAN = {"delay": 0, "jitter": 0, "loss": 0, "rate": 0, "queue": 300}
 
 
-def tun(name, own, peer):
+def tun(name, own, peer, own6):
     """A TUN device in the present namespace, up and addressed."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
-    for command in ("link set lo up", f"addr add {own} peer {peer} dev {name}", f"link set {name} up"):
+    for command in ("link set lo up", f"addr add {own} peer {peer} dev {name}", f"-6 addr add {own6}/64 dev {name} nodad",
+                    f"link set {name} up"):
         subprocess.run(["ip", *command.split()], check=True)
     return fd
 
@@ -84,11 +86,11 @@ def obey(line, directions, late):
 
 def main():
     os.nice(-10)  # what is late here would look like a worse network
-    near = tun("near", "10.78.0.1", "10.78.0.2")
+    near = tun("near", "10.78.0.1", "10.78.0.2", "fd78::1")
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
-    far = tun("far", "10.78.0.2", "10.78.0.1")
+    far = tun("far", "10.78.0.2", "10.78.0.1", "fd78::2")
     directions = {"up": Direction(far, near), "down": Direction(near, far)}
     by_source = {direction.source: direction for direction in directions.values()}
     print(json.dumps({"pid": os.getpid()}), flush=True)

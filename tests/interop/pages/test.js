@@ -131,7 +131,7 @@ window.state = async (name) => {
   const peer = peers.get(name);
   const stats = [];
   if (peer.connection.pc) for (const report of (await peer.connection.pc.getStats()).values()) {
-    if (['outbound-rtp', 'inbound-rtp', 'candidate-pair', 'remote-inbound-rtp'].includes(report.type)) stats.push(report);
+    if (['outbound-rtp', 'inbound-rtp', 'candidate-pair', 'local-candidate', 'remote-candidate', 'remote-inbound-rtp'].includes(report.type)) stats.push(report);
   }
   const decoded = {};
   for (const [stream, video] of peer.tracks) {
