@@ -100,6 +100,14 @@ impl Pacer {
         Some(paced)
     }
 
+    /// Drops what waits of this SSRC; answers how many packets.
+    pub(super) fn forget(&mut self, ssrc: u32) -> u64 {
+        let before = self.queue.len();
+        self.queue.retain(|paced| paced.packet.get(8..12) != Some(ssrc.to_be_bytes().as_slice()));
+        self.bytes = self.queue.iter().map(|paced| paced.packet.len()).sum();
+        (before - self.queue.len()) as u64
+    }
+
     pub(super) fn recycle(&mut self, paced: Paced) {
         let mut packet = paced.packet;
         packet.clear();
@@ -176,6 +184,18 @@ mod tests {
         let turns: Vec<Turn> = (0..100).map(|_| submit(&mut pacer, start, true, &[0; 1000])).collect();
         assert_eq!(turns.iter().filter(|turn| **turn == Turn::Later).count(), 50, "400 ms");
         assert_eq!(turns.last(), Some(&Turn::Never));
+    }
+
+    #[test]
+    fn what_waits_of_a_paused_track_is_dropped() {
+        let (mut pacer, start) = pacer();
+        let packet = |ssrc: u8| [[0; 11].as_slice(), &[ssrc], &[0; 988]].concat();
+        (0..6).for_each(|n| assert_ne!(submit(&mut pacer, start, true, &packet(1 + n % 2)), Turn::Never));
+        assert_eq!(pacer.forget(2), 3);
+        assert_eq!((pacer.queue.len(), pacer.bytes), (2, 2000));
+        assert_eq!(pacer.forget(2), 0);
+        assert_eq!(pacer.forget(1), 2);
+        assert!(!pacer.holds() && pacer.due().is_none());
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl Way {
         self.pacer.delay(now) < LATE
     }
 
+    /// Nothing of this SSRC is sent any more: what waits of it is dropped.
+    pub(crate) fn forget(&mut self, ssrc: u32) {
+        self.dropped += self.pacer.forget(ssrc);
+    }
+
     /// The next packet that has waited long enough, with its number. To be handed back to [`Self::recycle`].
     pub(crate) fn paced(&mut self, now: Instant) -> Option<Paced> {
         let mut paced = self.pacer.next(now)?;
@@ -140,7 +145,10 @@ impl Way {
         let wanted = self.allocation.update(now, budget, demands);
         let short = self.allocation.shortage() > 0;
         let strained = short || self.estimator.strained(now);
-        self.pacer.set_rate(budget.and_then(|budget| pace(budget, flowing, self.allocation.spent(), strained)));
+        let pace = |budget| pace(budget, flowing, self.allocation.spent(), strained);
+        // What still waits does not leave in one burst because nothing follows it.
+        let rate = budget.and_then(|budget| pace(budget).or_else(|| self.pacer.holds().then_some(budget)));
+        self.pacer.set_rate(rate);
         self.wanted = match (wanted.unknown, budget) {
             (true, _) => wanted.bps.max(WANTED_FIRST),
             // Who has all that it wishes would have no use for more.

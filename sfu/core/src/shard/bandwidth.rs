@@ -60,10 +60,13 @@ impl<T: PeerTransport> Shard<T> {
             let allowance = if chosen.step == best { Allowance::UNLIMITED } else { Allowance { layer, temporal } };
             let Some(downlink) = downlinks.iter().find(|downlink| downlink.spec.track == chosen.track) else { continue };
             if downlink.allowance() != allowance {
-                changed.push((chosen.track, allowance));
+                changed.push((chosen.track, allowance, downlink.spec.ssrc));
             }
         }
-        for (track, allowance) in changed {
+        for (.., ssrc) in changed.iter().filter(|(_, allowance, _)| allowance.layer.is_none()) {
+            way.forget(*ssrc);
+        }
+        for (track, allowance, _) in changed {
             self.stats.allowances_changed += 1;
             self.allow(now, id, track, allowance);
         }

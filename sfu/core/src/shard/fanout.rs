@@ -232,7 +232,8 @@ impl<T: PeerTransport> Shard<T> {
         let (Some(stored), Some(peer)) = (stored, self.peers.get_mut(&id)) else { return false };
         let Peer { downlinks, way, transport, .. } = peer;
         let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.spec.track == track) else { return false };
-        if !downlink.write_again(layer, stored, &entry.spec.extensions, &mut self.scratch) {
+        // A track that is not sent now goes on with a key frame: what is missing before it only takes room from others.
+        if downlink.layer().is_none() || !downlink.write_again(layer, stored, &entry.spec.extensions, &mut self.scratch) {
             return false;
         }
         let repeats = downlink.repeats();

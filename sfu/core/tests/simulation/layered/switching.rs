@@ -127,6 +127,31 @@ fn off_is_off_and_comes_back_with_a_key_frame() {
 }
 
 #[test]
+fn what_is_off_is_not_sent_again_either() {
+    let mut refused = 0;
+    for seed in 41..=50 {
+        let mut stage = stage(seed, Codec::Vp8);
+        stage.down = BAD;
+        let peer = stage.join(1, LayerWish::Best);
+        stage.run(secs(4));
+        stage.wish(peer, LayerWish::Off);
+        let before = stage.shard.stats();
+        let (served_before, refused_before) = (before.retransmissions_served, before.retransmissions_refused);
+        assert!(served_before > 10, "{served_before}");
+        stage.run(secs(2));
+        let after = stage.shard.stats();
+        assert_eq!(after.retransmissions_served, served_before);
+        refused += after.retransmissions_refused - refused_before;
+        stage.wish(peer, LayerWish::Best);
+        stage.down = CLEAR;
+        stage.run(secs(5));
+        let since = stage.now - secs(3);
+        assert!(stage.viewers[&peer].shown.iter().filter(|shown| shown.at >= since).count() > 60, "it comes back");
+    }
+    assert!(refused > 0, "what was missing was asked for");
+}
+
+#[test]
 fn before_the_reports_the_time_of_arrival_must_do() {
     let mut stage = Stage::new(50, Habits { reports: false, ..SIMULCAST }, false, Fault::None);
     let peer = stage.join(1, at_most(0));
