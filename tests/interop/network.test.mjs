@@ -1,7 +1,5 @@
-// Real browsers over a bad link: the server in one network namespace, the far browser in another.
-//
-// Run by `make network`, not by `make test` yet: it failed in 2 of 7 runs, both times with a gap of under a second where 5 % loss
-// gives way to 600 kbit/s. The cause is not found; until it is, this is a measurement and no gate.
+// A real browser publishes over a bad link, and viewers watch its programme: the server in one network namespace, the publisher in
+// another. What subscribers get over a bad link is congestion.test.mjs.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { launch } from './lib/browser.mjs';
@@ -27,14 +25,6 @@ function complaints(verdict, seconds) {
   if (verdict.longestPicture * 1000 > FREEZE_MAX) found.push(`a picture stands for ${verdict.longestPicture} s`);
   if (verdict.longestSound > 0.03) found.push(`${verdict.longestSound} s without sound`);
   if (verdict.pictures < verdict.seconds * 20) found.push(`${verdict.pictures} pictures`);
-  return found;
-}
-
-/** What is wrong with received video between two of its reports. */
-function receivedComplaints(from, to, freezes, seconds) {
-  const found = freezes.filter((ms) => ms > FREEZE_MAX).map((ms) => `a freeze of ${Math.round(ms)} ms`);
-  const frames = to.framesDecoded - from.framesDecoded;
-  if (frames < seconds * 20) found.push(`${frames} frames in ${seconds} s`);
   return found;
 }
 
@@ -110,24 +100,24 @@ describe('a bad network', { concurrency: 1, skip }, () => {
     }
 
     test('of 5 % loss and 50 ± 10 ms is not seen by viewers', { timeout: 120_000 }, async (t) => {
-      const verdict = await steady(t, () => pass({ up: BAD, down: BAD }, 22));
+      const verdict = await steady(t, () => pass({ up: BAD, down: BAD }, 15));
       t.diagnostic(JSON.stringify(verdict));
-      assert.deepEqual(complaints(verdict, 22), []);
+      assert.deepEqual(complaints(verdict, 15), []);
       assert.equal(verdict.stalls, 0, 'hls.js never stalls');
-      assert.ok(verdict.played > 20, `it played ${verdict.played} s of 22`);
+      assert.ok(verdict.played > 13, `it played ${verdict.played} s of 15`);
       const { retransmittedPacketsSent: repaired } = report(await publisher(), 'outbound-rtp', 'video');
       assert.ok(repaired > 10, `there was loss, and it was repaired: ${repaired}`);
     });
 
     test('of 600 kbit/s: the sender adapts, nothing queues, viewers stay as near', { timeout: 120_000 }, async (t) => {
       const begun = report(await publisher(), 'outbound-rtp', 'video');
-      const verdict = await steady(t, () => pass({ up: { delay: 20, rate: 600, queue: 1000 }, down: { delay: 20 } }, 18));
+      const verdict = await steady(t, () => pass({ up: { delay: 20, rate: 600, queue: 1000 }, down: { delay: 20 } }, 14));
       const end = await publisher();
       const [sent, way] = [report(end, 'outbound-rtp', 'video'), roundTrip(end)];
       const rate = (sent.bytesSent - begun.bytesSent) * 8 / (sent.timestamp - begun.timestamp);
       const edge = await server.metric('minamo_hls_live_latency_seconds');
       t.diagnostic(JSON.stringify({ ...verdict, kbps: Math.round(rate), roundTripMs: Math.round(way * 1000), edge }));
-      assert.deepEqual(complaints(verdict, 18), []);
+      assert.deepEqual(complaints(verdict, 14), []);
       assert.ok(rate > 100 && rate < 620, `video of ${rate} kbit/s`);
       assert.ok(way < 0.5, `round trip ${way} s: the queue of 1 s is not filled`);
       assert.ok(edge < 2, `the programme's edge is ${edge} s behind`);
@@ -154,42 +144,9 @@ describe('a bad network', { concurrency: 1, skip }, () => {
     });
 
     test('negative control: 60 % loss does not pass', { timeout: 60_000 }, async (t) => {
-      const verdict = await pass({ up: TERRIBLE, down: TERRIBLE }, 10);
-      t.diagnostic(JSON.stringify({ verdict, complaints: complaints(verdict, 10) }));
-      assert.notDeepEqual(complaints(verdict, 10), []);
+      const verdict = await pass({ up: TERRIBLE, down: TERRIBLE }, 8);
+      t.diagnostic(JSON.stringify({ verdict, complaints: complaints(verdict, 8) }));
+      assert.notDeepEqual(complaints(verdict, 8), []);
     });
-  });
-
-  test('between the server and a subscriber: 5 % loss is no freeze over 500 ms, 60 % is (negative control)', { timeout: 90_000 }, async (t) => {
-    const { status, body: channel } = await server.api('ImageFlux_20200316.CreateMultistreamChannel', {});
-    assert.equal(status, 200, JSON.stringify(channel));
-    const join = async (browser, role) => {
-      const page = await browser.page();
-      await page.waitForFunction(() => window.ready);
-      const joined = await page.evaluate(([url, id, how]) => window.join('a', url, id, how), [channel.sora_url, channel.channel_id, role]);
-      assert.equal(joined.error, undefined, JSON.stringify(joined));
-      return page;
-    };
-    const publisher = await join(near, 'sendrecv');
-    const page = await join(far, 'recvonly');
-    const received = async () => report(await page.evaluate(() => window.state('a')), 'inbound-rtp', 'video');
-    await until('the picture is there', 20_000, async () => (await received()).framesDecoded > 60);
-
-    const judge = async (conditions, seconds) => {
-      await link.both(conditions);
-      await page.evaluate(() => window.countFreezes('a'));
-      const from = await received();
-      await sleep(seconds * 1000);
-      const [to, { freezes }] = [await received(), await page.evaluate(() => window.state('a'))];
-      const since = (name) => (to[name] ?? 0) - (from[name] ?? 0);
-      t.diagnostic(JSON.stringify({ conditions, freezes: freezes.map(Math.round), frames: since('framesDecoded'), received: since('packetsReceived'), nacks: since('nackCount'), rtx: since('retransmittedPacketsReceived'), pli: since('pliCount') }));
-      return { found: receivedComplaints(from, to, freezes, seconds), repaired: since('retransmittedPacketsReceived') };
-    };
-    const bad = await judge(BAD, 20);
-    assert.deepEqual(bad.found, []);
-    assert.ok(bad.repaired > 10, `there was loss, and it was repaired: ${bad.repaired}`);
-    assert.notDeepEqual((await judge(TERRIBLE, 6)).found, []);
-    await page.close();
-    await publisher.close();
   });
 });
