@@ -37,9 +37,9 @@ interop: setup-test web ## real clients: Chromium with sora-js-sdk and hls.js, P
 	cargo build --locked -p minamo -p minamo-tests --bins
 	tests/interop/run.sh
 
-network: setup-test web ## real Chromium over a bad link (root; not yet part of make test: see the file's head)
+network: setup-test web ## of these, real Chromium over bad links and over IPv6 alone (root)
 	cargo build --locked -p minamo
-	cd tests/interop && node --test --test-concurrency=1 --test-force-exit --test-reporter=spec network.test.mjs
+	tests/interop/run.sh congestion.test.mjs network.test.mjs ipv6.test.mjs
 
 bench: setup-run web ## share of a core per transmuxed channel; ns per forwarded packet beside the bare limit
 	@cargo build --release --locked -p minamo -p minamo-tests --bins
