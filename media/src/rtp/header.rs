@@ -5,6 +5,8 @@ use std::ops::Range;
 use bytes::BufMut;
 
 const FIXED_LEN: usize = 12;
+/// Most headers are no longer than this.
+const USUAL: usize = 64;
 /// `defined by profile` of one-byte extensions (RFC 8285 §4.2).
 const ONE_BYTE: u16 = 0xBEDE;
 /// The same of two-byte extensions; the low four bits are the application's (§4.3).
@@ -195,14 +197,23 @@ impl Header<'_> {
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         match self.extension_bytes() {
-            0 => FIXED_LEN,
-            bytes => FIXED_LEN + 4 + bytes.next_multiple_of(4),
+            (0, _) => FIXED_LEN,
+            (bytes, _) => FIXED_LEN + 4 + bytes.next_multiple_of(4),
         }
     }
 
     /// Appends the header to `out`; the payload follows it.
     pub fn write(&self, out: &mut impl BufMut) {
-        let bytes = self.extension_bytes();
+        let (bytes, long) = self.extension_bytes();
+        let whole = FIXED_LEN + if bytes > 0 { 4 + bytes.next_multiple_of(4) } else { 0 };
+        // Made in place and appended at once: it is written for every packet to every subscriber.
+        let mut space = [0; USUAL];
+        let Some(usual) = space.get_mut(..whole) else { return self.fill(bytes, long, out) };
+        self.fill(bytes, long, &mut &mut *usual);
+        out.put_slice(usual);
+    }
+
+    fn fill(&self, bytes: usize, long: bool, out: &mut impl BufMut) {
         out.put_u8(0x80 | if bytes > 0 { 0x10 } else { 0 });
         out.put_u8((u8::from(self.marker) << 7) | (self.payload_type & 0x7F));
         out.put_u16(self.sequence);
@@ -212,7 +223,6 @@ impl Header<'_> {
             return;
         }
         let words = bytes.div_ceil(4);
-        let long = self.is_long();
         out.put_u16(if long { TWO_BYTE } else { ONE_BYTE });
         out.put_u16(words as u16);
         for (id, data) in self.writable() {
@@ -232,13 +242,14 @@ impl Header<'_> {
         self.extensions.iter().copied().filter(fits)
     }
 
-    fn extension_bytes(&self) -> usize {
-        let head = if self.is_long() { 2 } else { 1 };
-        self.writable().map(|(_, data)| head + data.len()).sum()
-    }
-
-    /// Whether the two-byte form is needed.
-    fn is_long(&self) -> bool {
-        self.writable().any(|(_, data)| data.len() > 16)
+    /// Bytes of the extensions, and whether they need the two-byte form.
+    fn extension_bytes(&self) -> (usize, bool) {
+        let (mut bytes, mut count, mut long) = (0, 0, false);
+        for (_, data) in self.writable() {
+            bytes += data.len();
+            count += 1;
+            long |= data.len() > 16;
+        }
+        (bytes + count * if long { 2 } else { 1 }, long)
     }
 }

@@ -285,7 +285,10 @@ impl Engine {
 
     fn send(&mut self, socket: &mut MediaSocket, now: Option<Instant>, transmit: Transmit) {
         match (transmit.route.via, &mut self.turn, &mut self.streams) {
-            (Via::Udp, ..) => socket.send(&transmit),
+            (Via::Udp, ..) => {
+                socket.send(&transmit);
+                self.shard.recycle(transmit);
+            }
             (Via::Turn { tcp: false, .. }, Some(turn), _) => {
                 if let Some(wrapped) = now.and_then(|now| turn.wrap(now, &transmit)) {
                     socket.send(&wrapped);

@@ -128,6 +128,7 @@ impl Engine {
                 self.sent.push((transmit.route.remote.port(), length));
                 self.bytes.extend_from_slice(&datagram[..length]);
             }
+            self.shard.recycle(transmit);
         }
         while self.shard.poll_event().is_some() {}
     }

@@ -163,6 +163,7 @@ impl Estimator {
     }
 
     fn us(&self, now: Instant) -> u32 {
-        now.saturating_duration_since(self.start).as_micros() as u32
+        let elapsed = now.saturating_duration_since(self.start);
+        (elapsed.as_secs() as u32).wrapping_mul(1_000_000).wrapping_add(elapsed.subsec_micros())
     }
 }

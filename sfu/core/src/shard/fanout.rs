@@ -154,6 +154,7 @@ impl<T: PeerTransport> Shard<T> {
         let (transport, way, scratch) = (&mut peer.transport, &mut peer.way, &mut self.scratch);
         let Some(burst) = self.fanout.bursts.front_mut() else { return };
         let Some((now, _)) = burst.packets.last().copied() else { return };
+        transport.swap_spare(&mut self.spare);
         let mut send = |packet: &mut Vec<u8>| {
             // What does not leave now waits for its turn, or is more than the way carries.
             if way.as_mut().is_none_or(|way| way.submit(now, video, packet, repeats)) {
@@ -161,6 +162,7 @@ impl<T: PeerTransport> Shard<T> {
             }
         };
         let passed = pass(downlink, entry, layer, &burst.packets, later, scratch, &mut send);
+        transport.swap_spare(&mut self.spare);
         self.stats.rtp_out += passed.sent;
         if waits {
             let still = downlink.waits_for().filter(|(target, _)| *target == layer).map(|(_, urgency)| urgency);

@@ -82,6 +82,8 @@ pub struct Shard<T: PeerTransport> {
     clock: Option<Instant>,
     /// One packet on its way out; its allocation is used again and again.
     scratch: Vec<u8>,
+    /// A buffer that has been sent, for the next group of packets.
+    spare: BytesMut,
 }
 
 impl<T: PeerTransport> Shard<T> {
@@ -103,6 +105,7 @@ impl<T: PeerTransport> Shard<T> {
             at_work: None,
             clock: None,
             scratch: Vec::with_capacity(2048),
+            spare: BytesMut::new(),
         }
     }
 
@@ -203,6 +206,14 @@ impl<T: PeerTransport> Shard<T> {
         self.stats.datagrams_out += transmit.count() as u64;
         self.stats.bytes_out += transmit.payload.len() as u64;
         Some(transmit)
+    }
+
+    /// Takes back what has been sent, for its buffer. Who keeps it costs an allocation, no more.
+    pub fn recycle(&mut self, transmit: Transmit) {
+        if transmit.payload.capacity() > self.spare.capacity() {
+            self.spare = transmit.payload;
+            self.spare.clear();
+        }
     }
 
     /// The next datagrams that wait in a peer's transport.

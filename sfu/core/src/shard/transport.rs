@@ -19,6 +19,8 @@ pub trait PeerTransport {
     fn poll_input(&mut self) -> Option<Input>;
     /// Seals a plain RTP packet.
     fn send_rtp(&mut self, packet: &[u8]);
+    /// Trades the buffer that the next group of packets is sealed into for another: an empty one with room for one without, or back.
+    fn swap_spare(&mut self, _spare: &mut BytesMut) {}
     /// Seals a plain RTCP packet.
     fn send_rtcp(&mut self, packet: &[u8]);
     /// Opens a data channel.
@@ -56,6 +58,9 @@ impl PeerTransport for Transport {
     }
     fn send_rtp(&mut self, packet: &[u8]) {
         Self::send_rtp(self, packet);
+    }
+    fn swap_spare(&mut self, spare: &mut BytesMut) {
+        Self::swap_spare(self, spare);
     }
     fn send_rtcp(&mut self, packet: &[u8]) {
         Self::send_rtcp(self, packet);

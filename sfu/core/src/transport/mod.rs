@@ -158,6 +158,11 @@ impl Transport {
         self.send_sealed(packet, Srtp::rtcp_overhead, Srtp::seal_rtcp);
     }
 
+    /// Trades the buffer that the next group of packets is sealed into: none is allocated as long as it has one.
+    pub fn swap_spare(&mut self, spare: &mut BytesMut) {
+        std::mem::swap(&mut self.transmits.spare, spare);
+    }
+
     /// The next datagram to send. Poll until `None` after each call that takes the time or a packet.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop()

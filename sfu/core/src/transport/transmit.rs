@@ -100,9 +100,10 @@ impl Transmit {
         self.payload.len().div_ceil(self.segment.max(1))
     }
 
-    fn takes(&self, route: Route, length: usize) -> bool {
-        let whole = self.payload.len().is_multiple_of(self.segment);
-        let fits = self.count() < SEGMENTS_MAX && self.payload.len() + length <= BYTES_MAX;
+    /// Whether one more goes behind the `count` that it has.
+    fn takes(&self, count: usize, route: Route, length: usize) -> bool {
+        let whole = self.payload.len() == count * self.segment;
+        let fits = count < SEGMENTS_MAX && self.payload.len() + length <= BYTES_MAX;
         whole && fits && length <= self.segment && self.route == route
     }
 }
@@ -112,6 +113,10 @@ impl Transmit {
 pub(super) struct Transmits {
     queue: VecDeque<Transmit>,
     datagrams: usize,
+    /// Datagrams in the last of the queue: counted, because dividing for each of them takes longer.
+    last: usize,
+    /// For the next group, if there is one: empty, with room.
+    pub(super) spare: BytesMut,
 }
 
 impl Transmits {
@@ -121,6 +126,7 @@ impl Transmits {
             return false;
         }
         self.datagrams += 1;
+        self.last = 1;
         self.queue.push_back(Transmit::single(route, payload));
         true
     }
@@ -131,8 +137,11 @@ impl Transmits {
         if self.datagrams >= DATAGRAMS_MAX {
             return None;
         }
-        if self.queue.back().is_none_or(|last| !last.takes(route, length)) {
-            self.queue.push_back(Transmit { route, payload: BytesMut::with_capacity(length * ROOM), segment: length.max(1) });
+        if self.queue.back().is_none_or(|last| !last.takes(self.last, route, length)) {
+            let mut payload = std::mem::take(&mut self.spare);
+            payload.reserve(length * ROOM);
+            self.queue.push_back(Transmit { route, payload, segment: length.max(1) });
+            self.last = 0;
         }
         let last = self.queue.back_mut()?;
         let before = last.payload.len();
@@ -142,6 +151,7 @@ impl Transmits {
             self.queue.pop_back();
         }
         self.datagrams += usize::from(written);
+        self.last += usize::from(written);
         Some(written)
     }
 
