@@ -18,6 +18,9 @@ const TICK: Duration = Duration::from_millis(1);
 /// Datagrams that the server takes by one call.
 const BATCH: usize = 32;
 
+/// Until nobody's way is probed any more: what the beginning costs is not what a packet costs.
+const WARM_UP: Duration = Duration::from_secs(5);
+
 /// Who publishes and who is sent what.
 #[derive(Clone, Copy, Debug)]
 pub enum Scene {
@@ -148,7 +151,8 @@ struct World {
     spoken: Vec<BytesMut>,
 }
 
-/// Joins everybody, lets media flow for a second, then measures `measure` of virtual time. Without `sends` nothing reaches the kernel.
+/// Joins everybody, lets media flow for [`WARM_UP`], then measures `measure` of virtual time. Without `sends` nothing reaches
+/// the kernel.
 ///
 /// # Errors
 /// When somebody cannot connect or is not sent what it should be.
@@ -157,7 +161,7 @@ pub fn run(scene: Scene, measure: Duration, sends: bool) -> Result<Outcome> {
     world.engine.sink.sends = false;
     let per_join = world.join()?;
     world.subscribe();
-    world.play(Duration::from_secs(1))?;
+    world.play(WARM_UP)?;
     world.engine.sink.sends = sends;
     (world.engine.spent, world.engine.sink.calls) = (0, 0);
     let before = world.engine.shard.stats().rtp_out;

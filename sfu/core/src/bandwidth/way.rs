@@ -198,3 +198,17 @@ fn pace(budget: u64, flowing: u64, spent: u64, strained: bool) -> Option<u64> {
         Some((budget * 2).max(flowing * 3 / 2))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::pace;
+
+    #[test]
+    fn only_a_way_that_may_be_full_is_paced() {
+        assert_eq!(pace(3_900_000, 2_700_000, 2_700_000, false), None, "the estimate follows what is sent");
+        assert_eq!(pace(3_900_000, 2_700_000, 2_700_000, true), Some(7_800_000));
+        assert_eq!(pace(5_000_000, 2_700_000, 2_700_000, true), None, "room to spare");
+        assert_eq!(pace(2_500_000, 2_700_000, 2_700_000, false), Some(5_000_000), "more than it is known to carry");
+        assert_eq!(pace(600_000, 2_700_000, 500_000, true), Some(630_000), "until the lower layer begins");
+    }
+}
