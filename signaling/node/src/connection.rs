@@ -200,7 +200,7 @@ impl Connection {
                     self.in_room(|shared, place| shared.rooms.updated(&place.channel, &place.connection, minutes));
                 }
                 Action::Heard(event) => {
-                    self.in_room(|shared, place| shared.rooms.heard(&place.channel, &place.connection, event))
+                    self.in_room(|shared, place| shared.rooms.heard(&place.channel, &place.connection, event));
                 }
                 Action::Message(label, payload) => self.pass_on(label, payload),
                 Action::Rpc(request) => self.call(&request),

@@ -268,11 +268,7 @@ impl Session {
     /// The SFU says something of this peer.
     pub fn handle_peer_event(&mut self, now: Instant, event: PeerEvent) {
         match &mut self.phase {
-            Phase::Ending(ending) => {
-                if ending.handle_peer_event(&event, &mut self.actions) {
-                    self.phase = Phase::Closed;
-                }
-            }
+            Phase::Ending(ending) if ending.handle_peer_event(&event, &mut self.actions) => self.phase = Phase::Closed,
             Phase::Joined(joined) => {
                 let result = match event {
                     PeerEvent::Data(message) => return self.handle_data(now, &message),

@@ -345,7 +345,7 @@ mod tests {
     use super::*;
     use crate::sora::ClientMessage;
 
-    fn connect(extra: Value) -> Connect {
+    fn connect(extra: &Value) -> Connect {
         let mut message = json!({"type": "connect", "role": "sendrecv", "channel_id": "c"});
         message.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         match ClientMessage::parse(&message.to_string()).unwrap() {
@@ -354,7 +354,7 @@ mod tests {
         }
     }
 
-    fn allowed(extra: Value) -> Result<Box<Allowed>, BadAnswer> {
+    fn allowed(extra: &Value) -> Result<Box<Allowed>, BadAnswer> {
         let mut answer = json!({"allowed": true});
         answer.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         match AuthAnswer::parse(answer.to_string().as_bytes())? {
@@ -377,14 +377,14 @@ mod tests {
     #[test]
     fn overrides_replace_what_they_name_and_nothing_else() {
         let mut wishes =
-            connect(json!({"client_id": "me", "audio": {"bit_rate": 64, "opus_params": {"stereo": true}}, "video": false}));
+            connect(&json!({"client_id": "me", "audio": {"bit_rate": 64, "opus_params": {"stereo": true}}, "video": false}));
         let answer = json!({
             "client_id": "you", "audio_bit_rate": 32, "video": true, "video_codec_type": "VP8", "video_bit_rate": 500,
             "simulcast": true, "simulcast_request_rid": "r1", "data_channel_signaling": true, "unknown": [1],
             "data_channels": [{"label": "#x", "direction": "recvonly"}], "rpc_methods": ["2025.2.0/RequestSimulcastRid"],
             "connection_lifetime": 60, "metadata": {"a": 1}, "signaling_notify": false, "signaling_notify_metadata": "x",
         });
-        let allowed = allowed(answer).unwrap();
+        let allowed = allowed(&answer).unwrap();
         allowed.overrule(&mut wishes).unwrap();
         assert_eq!(wishes.client_id.as_deref(), Some("you"));
         let audio = wishes.audio.unwrap();
@@ -406,8 +406,8 @@ mod tests {
             json!({"data_channels": [{"label": "x", "direction": "recvonly"}]}),
             json!({"forwarding_filters": 3}),
         ] {
-            let refused = allowed(wrong.clone()).is_err_and(|_| true)
-                || allowed(wrong.clone()).unwrap().overrule(&mut connect(json!({}))).is_err();
+            let refused = allowed(&wrong).is_err_and(|_| true)
+                || allowed(&wrong).unwrap().overrule(&mut connect(&json!({}))).is_err();
             assert!(refused, "{wrong}");
         }
     }
@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn the_request_tells_what_the_client_wants() {
         let connect = connect(
-            json!({"metadata": {"token": "t"}, "sora_client": "Sora JavaScript SDK 2026.1.0", "video": {"codec_type": "H264"}}),
+            &json!({"metadata": {"token": "t"}, "sora_client": "Sora JavaScript SDK 2026.1.0", "video": {"codec_type": "H264"}}),
         );
         let request = AuthRequest {
             connect: &connect,

@@ -12,7 +12,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(in crate::api) fn report(state: &SharedState) -> Response {
     let rooms = &state.signaling.shared().rooms;
     let tally = rooms.tally();
-    let average = |sum: u64, count: u64| if count == 0 { 0 } else { sum / count };
+    let average = |sum: u64, count: u64| sum.checked_div(count).unwrap_or(0);
     let answer = json!({
         "version": VERSION,
         "total_connection_created": tally.created,
