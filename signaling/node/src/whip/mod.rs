@@ -14,6 +14,7 @@
 //! Errors are those of the JSON API. Every request but `OPTIONS` needs a bearer string: the API token; or, where the channel has an
 //! auth webhook, any that this lets in: it is asked with `metadata.access_token`, and the session's URL takes the same string.
 
+mod candidate;
 mod endpoint;
 mod member;
 mod negotiation;
