@@ -1,4 +1,11 @@
 //! Simulcast: in offers, and which layer of what the client is sent.
+//!
+//! Layers that nobody watches ([`minamo_sfu_core::model::PeerEvent::LayersWatched`]) go on being sent. RFC 8853 would have it that a
+//! re-offer with `a=simulcast:recv r0;r1;~r2` pauses one, and Chromium does that: `active` becomes false, and true again with
+//! the `~` gone. But Sora's SDKs write the `encodings` of their first offer into the sender again between taking a re-offer and
+//! answering it, and a re-offer cannot bring others: sora-js-sdk 2026.1.0 in Chromium 156 answers `send r0;r1;r2` and the layer never
+//! stops. Leaving the layer out altogether makes that step fail, and with it the re-offer. What does work is a layer paused from the
+//! first offer on, by `simulcast_encodings` of the auth webhook, since then the stored `encodings` say so too. WHIP has no re-offers.
 
 use std::collections::HashMap;
 

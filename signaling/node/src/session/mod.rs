@@ -267,18 +267,19 @@ impl Session {
 
     /// The SFU says something of this peer.
     pub fn handle_peer_event(&mut self, now: Instant, event: PeerEvent) {
-        match &mut self.phase {
-            Phase::Ending(ending) if ending.handle_peer_event(&event, &mut self.actions) => self.phase = Phase::Closed,
-            Phase::Joined(joined) => {
-                let result = match event {
-                    PeerEvent::Data(message) => return self.handle_data(now, &message),
-                    event => joined.handle_peer_event(now, event, &mut self.actions),
-                };
-                if let Err(reason) = result {
-                    self.close(now, reason.into());
-                }
+        if let Phase::Ending(ending) = &mut self.phase
+            && ending.handle_peer_event(&event, &mut self.actions)
+        {
+            self.phase = Phase::Closed;
+        }
+        if let Phase::Joined(joined) = &mut self.phase {
+            let result = match event {
+                PeerEvent::Data(message) => return self.handle_data(now, &message),
+                event => joined.handle_peer_event(now, event, &mut self.actions),
+            };
+            if let Err(reason) = result {
+                self.close(now, reason.into());
             }
-            _ => {}
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::response::AppendHeaders;
 use http::{HeaderName, StatusCode, header};
 use minamo_catalog::Channel;
-use minamo_media::{ChannelId, ConnectionId};
+use minamo_media::{ChannelId, ConnectionId, Kind};
 use minamo_sfu_core::model::{Command, Fingerprint, PeerId};
 use minamo_signaling_proto::api::ChannelSettings;
 use minamo_signaling_proto::sdp::{ClientOffer, MediaKind, OfferedSection, Preference};
@@ -53,16 +53,16 @@ pub(super) struct Candidate {
 impl Candidate {
     pub(super) async fn join(self, endpoints: &Endpoints, id: ChannelId) -> Result<Created, ApiError> {
         let connection = ConnectionId::from(ids::fresh());
-        let (channel, lifetime) = self.enter(&id, &connection).await?;
+        let (channel, connect, lifetime) = self.enter(&id, &connection).await?;
         // Whatever goes wrong from here on, dropping the place leaves the room again.
         let place = Place::new(self.shared.clone(), channel.id.clone(), connection, ids::next_peer());
         let mut answering = Answering::new(rand::random(), self.offer.sections.clone());
         let viewing = match self.way {
             Way::In => {
-                self.take_uplinks(&channel, &place, &mut answering)?;
+                self.take_uplinks(&channel, &connect, &place, &mut answering)?;
                 None
             }
-            Way::Out => Some(self.take_downlinks(&place, &mut answering)?),
+            Way::Out => Some(self.take_downlinks(&connect, &place, &mut answering)?),
         };
         let answer = answering.text(&self.shared.endpoint);
         self.tell_sfu(place.peer, &answering).map_err(|Busy| overloaded())?;
@@ -95,7 +95,7 @@ impl Candidate {
     }
 
     /// Into the room, if the channel is there and has room, and its auth webhook lets us.
-    async fn enter(&self, id: &ChannelId, connection: &ConnectionId) -> Result<(Channel, Option<Duration>), ApiError> {
+    async fn enter(&self, id: &ChannelId, connection: &ConnectionId) -> Result<(Channel, Connect, Option<Duration>), ApiError> {
         let (connect, grants) = self.ask(&self.channel(id).await?, connection).await?;
         let mut looked_for_silence = false;
         loop {
@@ -103,7 +103,7 @@ impl Candidate {
             let channel = self.channel(id).await?;
             let newcomer = self.newcomer(connection.clone(), &connect, &grants);
             match self.shared.rooms.join(epoch, &channel, newcomer, self.shared.config.connections_per_room_max) {
-                Ok(_) => return Ok((channel, grants.lifetime)),
+                Ok(_) => return Ok((channel, connect, grants.lifetime)),
                 Err(JoinError::Stale) => {}
                 Err(JoinError::Refused(PUBLISHER_THERE))
                     if !looked_for_silence && self.shared.rooms.take_over(&channel).await =>
@@ -115,34 +115,50 @@ impl Candidate {
         }
     }
 
-    /// Asks the auth webhook as if a Sora client came. What it changes of the media has no effect: the client has offered already.
+    /// Asks the auth webhook as if a Sora client came. Of what it changes of the media that has an effect which an answer can carry:
+    /// `audio` and `video`, bit rates, and a video codec if the client offers it too.
     async fn ask(&self, channel: &Channel, connection: &ConnectionId) -> Result<(Connect, Grants), ApiError> {
         let (role, entrance) = match self.way {
             Way::In => (Role::SendOnly, Entrance::Whip),
             Way::Out => (Role::RecvOnly, Entrance::Whep),
         };
         let mut connect = Connect::of(role, channel.id.as_str());
+        connect.audio = connect.audio.filter(|_| self.has(MediaKind::Audio));
+        connect.video = connect.video.filter(|_| self.has(MediaKind::Video));
         connect.metadata = self.bearer.as_ref().map(|token| serde_json::json!({ "access_token": token }));
         let decided = auth::decide(&self.shared, channel, connection, entrance, &mut connect).await;
-        let refused =
-            |reason| ApiError::new(StatusCode::FORBIDDEN, "AUTH_REFUSED", format!("the auth webhook refuses: {reason}"));
-        Ok((connect, decided.map_err(refused)?))
+        Ok((connect, decided.map_err(|reason| forbidden(&format!("the auth webhook refuses: {reason}")))?))
     }
 
-    fn newcomer(&self, connection: ConnectionId, connect: &Connect, grants: &Grants) -> Newcomer {
+    /// Whether the offer has that kind in the right direction.
+    fn has(&self, kind: MediaKind) -> bool {
         let takes_part: fn(&OfferedSection, MediaKind) -> bool = match self.way {
             Way::In => OfferedSection::sends,
             Way::Out => OfferedSection::receives,
         };
-        let has = |kind| self.offer.sections.iter().any(|section| takes_part(section, kind));
-        let particulars = Particulars::new(connect, grants, self.figures.clone());
-        let newcomer = Newcomer::new(connection, connect, particulars, self.mailbox.clone());
-        Newcomer { audio: has(MediaKind::Audio), video: has(MediaKind::Video), ..newcomer }
+        self.offer.sections.iter().any(|section| takes_part(section, kind))
     }
 
-    fn take_uplinks(&self, channel: &Channel, place: &Place, answering: &mut Answering) -> Result<(), ApiError> {
-        let preference = if channel.kind.has_hls() { Preference::Hls } else { Preference::Client };
-        let chosen = choose_uplinks(&self.offer, preference)?;
+    fn newcomer(&self, connection: ConnectionId, connect: &Connect, grants: &Grants) -> Newcomer {
+        let particulars = Particulars::new(connect, grants, self.figures.clone());
+        let newcomer = Newcomer::new(connection, connect, particulars, self.mailbox.clone());
+        let (audio, video) = (newcomer.audio && self.has(MediaKind::Audio), newcomer.video && self.has(MediaKind::Video));
+        Newcomer { audio, video, ..newcomer }
+    }
+
+    fn take_uplinks(
+        &self,
+        channel: &Channel,
+        connect: &Connect,
+        place: &Place,
+        answering: &mut Answering,
+    ) -> Result<(), ApiError> {
+        let preference = match connect.video.as_ref().and_then(|video| video.codec) {
+            Some(codec) => Preference::Only(codec),
+            None if channel.kind.has_hls() => Preference::Hls,
+            None => Preference::Client,
+        };
+        let chosen = choose_uplinks(&self.offer, preference, connect)?;
         let tap = channel.kind.has_hls().then(|| (channel.id.clone(), place.connection.clone()));
         if tap.is_some() {
             self.shared.programmes.open(channel);
@@ -154,9 +170,19 @@ impl Candidate {
         Ok(())
     }
 
-    fn take_downlinks(&self, place: &Place, answering: &mut Answering) -> Result<Viewing, ApiError> {
+    fn take_downlinks(&self, connect: &Connect, place: &Place, answering: &mut Answering) -> Result<Viewing, ApiError> {
         let config = &self.shared.config;
-        let wanted = self.shared.rooms.wanted_of(&place.channel, &place.connection, self.publisher.as_deref());
+        let mut wanted = self.shared.rooms.wanted_of(&place.channel, &place.connection, self.publisher.as_deref());
+        // What is not chosen now gets no section, so it never comes later.
+        let no_audio = connect.audio.is_none() && self.has(MediaKind::Audio);
+        let no_video = connect.video.is_none() && self.has(MediaKind::Video);
+        if (no_audio || no_video) && connect.audio.is_none() && connect.video.is_none() {
+            return Err(forbidden("the auth webhook allows nothing of what the offer receives"));
+        }
+        wanted.retain(|published| match published.info.codec.kind() {
+            Kind::Audio => !no_audio,
+            Kind::Video => !no_video,
+        });
         let chosen = choose_downlinks(&self.offer, wanted, config.downlinks_per_peer_max)?;
         let watched = chosen.into_iter().map(|choice| answering.downlink(choice)).collect();
         Ok(Viewing::new(watched, config.viewer_patience))
@@ -203,6 +229,10 @@ impl Candidate {
         });
         (id, etag, until)
     }
+}
+
+pub(super) fn forbidden(why: &str) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "AUTH_REFUSED", why)
 }
 
 fn refused(Reason(reason): Reason) -> ApiError {

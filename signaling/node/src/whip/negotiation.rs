@@ -7,6 +7,7 @@ use minamo_signaling_proto::sdp::extension::{
     ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
 };
 use minamo_signaling_proto::sdp::{self, ClientOffer, Format, MediaKind, OfferedSection, Preference, Reply, ServerAnswer};
+use minamo_signaling_proto::sora::Connect;
 
 use super::viewing::Watched;
 use crate::api::ApiError;
@@ -21,24 +22,50 @@ pub(super) struct Choice<T> {
     pub of: T,
 }
 
-/// What a publisher shall send: the first audio and the first video.
-pub(super) fn choose_uplinks(offer: &ClientOffer, preference: Preference) -> Result<Vec<Choice<()>>, ApiError> {
-    let mut chosen = Vec::new();
+/// What a publisher shall send: the first audio and the first video, where it may, with the most bits per second that `connect`
+/// allows.
+pub(super) fn choose_uplinks(
+    offer: &ClientOffer,
+    preference: Preference,
+    connect: &Connect,
+) -> Result<Vec<Choice<Option<u64>>>, ApiError> {
+    let (mut chosen, mut forbidden) = (Vec::new(), false);
     for kind in KINDS {
         let Some(at) = offer.sections.iter().position(|section| section.sends(kind)) else { continue };
         let section = &offer.sections[at];
-        let format = section.choose_uplink(preference).ok_or_else(|| not_taken(section))?;
-        chosen.push(Choice { section: at, format, of: () });
+        let Some(kbps_max) = kbps_max(connect, kind) else {
+            forbidden = true;
+            continue;
+        };
+        let preference = if kind == MediaKind::Video { preference } else { Preference::Client };
+        let format = section.choose_uplink(preference).ok_or_else(|| not_taken(section, preference))?;
+        chosen.push(Choice { section: at, format, of: kbps_max.map(|kbps| u64::from(kbps) * 1000) });
     }
-    if chosen.is_empty() {
-        let why = "the offer sends nothing: no audio or video section is sendonly or sendrecv";
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "INVALID_SDP", why));
+    if !chosen.is_empty() {
+        return Ok(chosen);
     }
-    Ok(chosen)
+    if forbidden {
+        return Err(super::candidate::forbidden("the auth webhook allows nothing of what the offer sends"));
+    }
+    let why = "the offer sends nothing: no audio or video section is sendonly or sendrecv";
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "INVALID_SDP", why))
 }
 
-fn not_taken(section: &OfferedSection) -> ApiError {
-    let why = format!("none of the codecs offered ({}) is taken: {} are", section.codec_names.join(", "), sdp::TAKEN);
+/// `None`: nothing of that kind. Without a number: as much as it likes.
+fn kbps_max(connect: &Connect, kind: MediaKind) -> Option<Option<u32>> {
+    match kind {
+        MediaKind::Audio => connect.audio.map(|audio| audio.bit_rate_kbps),
+        MediaKind::Video => connect.video.as_ref().map(|video| video.bit_rate_kbps),
+        MediaKind::Application | MediaKind::Other => None,
+    }
+}
+
+fn not_taken(section: &OfferedSection, preference: Preference) -> ApiError {
+    let offered = section.codec_names.join(", ");
+    let why = match preference {
+        Preference::Only(codec) => format!("the auth webhook wants {}, the offer has {offered}", codec.rtpmap_name()),
+        _ => format!("none of the codecs offered ({offered}) is taken: {} are", sdp::TAKEN),
+    };
     ApiError::new(StatusCode::NOT_ACCEPTABLE, "NO_COMMON_CODEC", why)
 }
 
@@ -69,12 +96,12 @@ impl Answering {
     /// The client sends this. `tap`: the names under which it goes to HLS.
     pub(super) fn uplink(
         &mut self,
-        choice: Choice<()>,
+        choice: Choice<Option<u64>>,
         publisher: &ConnectionId,
         tap: Option<&(ChannelId, ConnectionId)>,
         video_bps_max: Option<u32>,
     ) {
-        let Choice { section, format, .. } = choice;
+        let Choice { section, format, of: wished } = choice;
         let (offered, reply) = &mut self.sections[section];
         let (track, payload) = (ids::next_track(), payload(&format));
         let tapped = matches!(payload.codec, Codec::Opus | Codec::H264);
@@ -100,6 +127,7 @@ impl Answering {
         let bitrate_max = video_bps_max.filter(|_| is_video).map(u64::from);
         // Half and quarter size take about a third more together than the full one alone.
         let bitrate_max = if simulcast { bitrate_max.map(|bps| bps * 4 / 3) } else { bitrate_max };
+        let bitrate_max = [wished, bitrate_max].into_iter().flatten().min();
         *reply = Reply::Uplink { uplink: sdp::Uplink { format, bitrate_max }, simulcast };
     }
 

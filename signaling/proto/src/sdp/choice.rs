@@ -15,6 +15,8 @@ pub enum Preference {
     Hls,
     /// What the client likes best, which it lists first (RFC 8866 §5.14).
     Client,
+    /// Only this one will do.
+    Only(Codec),
 }
 
 impl OfferedSection {
@@ -26,7 +28,11 @@ impl OfferedSection {
     pub fn choose_uplink(&self, preference: Preference) -> Option<Format> {
         let first = self.formats.iter().find(|format| format.codec != Codec::H265)?.codec;
         let has_h264 = self.formats.iter().any(|format| format.codec == Codec::H264);
-        let codec = if preference == Preference::Hls && has_h264 { Codec::H264 } else { first };
+        let codec = match preference {
+            Preference::Hls if has_h264 => Codec::H264,
+            Preference::Only(codec) => Some(codec).filter(|codec| *codec != Codec::H265)?,
+            Preference::Hls | Preference::Client => first,
+        };
         let ranked = self.formats.iter().filter(|format| format.codec == codec);
         let chosen = ranked.min_by_key(|format| uplink_rank(format))?;
         Some(Format { fmtp: canonical(chosen), ..chosen.clone() })

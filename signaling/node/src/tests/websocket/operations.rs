@@ -206,6 +206,21 @@ fn knock() -> Value {
 }
 
 #[tokio::test]
+async fn the_webhook_says_which_layers_are_sent() {
+    let server = Server::start(uncompressed()).await;
+    let layers = json!([{"rid": "r1", "maxBitrate": 400_000}, {"rid": "r2", "active": false}]);
+    let (url, _asks) = webhook(json!({"allowed": true, "simulcast": true, "simulcast_encodings": layers})).await;
+    guarded(&server, &url).await;
+    let mut client = Client::open(&server).await;
+    client.say(&knock()).await;
+    let offer = client.next_of("offer").await;
+    assert!(offer["sdp"].as_str().unwrap().contains("a=simulcast:recv r0;r1;~r2\r\n"));
+    let encodings = offer["encodings"].as_array().unwrap();
+    assert_eq!(encodings.iter().map(|one| one["active"] == true).collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(encodings[1]["maxBitrate"], 400_000);
+}
+
+#[tokio::test]
 async fn the_webhook_lets_in_and_changes() {
     let server = Server::start(uncompressed()).await;
     let answer = json!({

@@ -297,6 +297,65 @@ async fn the_auth_webhook_judges_bearer_strings_of_its_channel_only() {
 }
 
 #[tokio::test]
+async fn the_webhook_decides_what_a_publisher_sends() {
+    let cases = [
+        (json!({"audio": false, "video_bit_rate": 300, "video_codec_type": "VP8"}), vec![(Codec::Vp8, Some(300_000))]),
+        (json!({"video": false, "audio_bit_rate": 32}), vec![(Codec::Opus, Some(32_000))]),
+        (json!({}), vec![(Codec::Opus, None), (Codec::Vp8, None)]),
+    ];
+    for (mut answer, expected) in cases {
+        let server = Server::start(super::operations::uncompressed()).await;
+        answer["allowed"] = true.into();
+        let (url, mut asks) = super::operations::webhook(answer.clone()).await;
+        super::operations::guarded(&server, &url).await;
+        let said = with_token(&server, "ticket", Method::POST, "/whip/guarded", CHROMIUM).await;
+        assert_eq!(said.status, StatusCode::CREATED, "{}", said.body);
+        let sent: Vec<Codec> = uplinks(&server).iter().map(|uplink| uplink.payload.codec).collect();
+        assert_eq!(sent, expected.iter().map(|(codec, _)| *codec).collect::<Vec<_>>(), "{answer}");
+        let caps: Vec<&str> = said.body.lines().filter_map(|line| line.strip_prefix("b=TIAS:")).collect();
+        let wanted: Vec<String> = expected.iter().filter_map(|(_, cap)| cap.map(|cap: u32| cap.to_string())).collect();
+        assert_eq!(caps, wanted, "{answer}");
+        let [member] = &server.signaling.connections(&"guarded".into())[..] else { panic!() };
+        let kinds = (sent.contains(&Codec::Opus), sent.len() > 1 || !sent.contains(&Codec::Opus));
+        assert_eq!((member.audio, member.video), kinds, "{answer}");
+        let asked = asks.recv().await.unwrap();
+        assert_eq!((&asked["audio"], &asked["video"]), (&json!(true), &json!(true)));
+    }
+}
+
+#[tokio::test]
+async fn what_the_webhook_wants_and_the_offer_has_not_is_refused() {
+    for (way, offer, answer, refusal) in [
+        ("whip", CHROMIUM, json!({"allowed": true, "audio": false, "video": false}), (403, "AUTH_REFUSED")),
+        ("whip", OBS, json!({"allowed": true, "video_codec_type": "AV1"}), (406, "NO_COMMON_CODEC")),
+        ("whip", CHROMIUM, json!({"allowed": true, "video_codec_type": "H265"}), (406, "NO_COMMON_CODEC")),
+        ("whep", VIEWER, json!({"allowed": true, "audio": false, "video": false}), (403, "AUTH_REFUSED")),
+    ] {
+        let server = Server::start(super::operations::uncompressed()).await;
+        let (url, _asks) = super::operations::webhook(answer.clone()).await;
+        super::operations::guarded(&server, &url).await;
+        let said = with_token(&server, "ticket", Method::POST, &format!("/{way}/guarded"), offer).await;
+        assert_eq!(said.error_type(), (refusal.0, refusal.1.into()), "{answer}");
+        assert!(server.signaling.connections(&"guarded".into()).is_empty(), "nobody is left behind");
+    }
+}
+
+#[tokio::test]
+async fn publishers_and_viewers_end_with_their_lifetime() {
+    let server = Server::start(super::operations::uncompressed()).await;
+    let (url, _asks) = super::operations::webhook(json!({"allowed": true, "connection_lifetime": 1, "audio": false})).await;
+    super::operations::guarded(&server, &url).await;
+    let publisher = joined(&server, "/whip/guarded", CHROMIUM).await;
+    let viewer = joined(&server, "/whep/guarded", VIEWER).await;
+    assert_eq!(downlinks(&server).len(), 1, "no sound for the viewer");
+    server.until(|server| server.signaling.connections(&"guarded".into()).is_empty() && server.sfu.peers() == 0).await;
+    assert_eq!(server.sfu.removals(), [true, true], "on purpose");
+    for session in [publisher, viewer] {
+        assert_eq!(delete(&server, &session).await, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
 async fn layers_are_asked_for_by_name() {
     let server = Server::start(SignalingConfig::default()).await;
     let offer = format!("{CHROMIUM}a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send f;h;q\r\n");

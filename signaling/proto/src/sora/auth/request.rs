@@ -3,7 +3,9 @@
 use minamo_media::Codec;
 use serde_json::{Map, Value, json};
 
-use super::super::{Audio, Connect, Counters, DataChannel, SORA_VERSION, Video};
+use super::super::{
+    Audio, AudioParams, Av1Params, Connect, Counters, DataChannel, H265Params, OpusParams, SORA_VERSION, Video, VideoParams,
+};
 
 /// Everything that the request tells.
 #[derive(Clone, Debug)]
@@ -98,23 +100,57 @@ fn sora_client(connect: &Connect) -> Value {
 
 fn audio_members(audio: Audio, members: &mut Map<String, Value>) {
     members.insert("audio".into(), audio.is_some().into());
-    let Some(audio) = audio else { return };
+    let Some(AudioParams { bit_rate_kbps, opus }) = audio else { return };
     members.insert("audio_codec_type".into(), "OPUS".into());
-    if let Some(kbps) = audio.bit_rate_kbps {
+    if let Some(kbps) = bit_rate_kbps {
         members.insert("audio_bit_rate".into(), kbps.into());
+    }
+    let OpusParams { channels, maxplaybackrate, minptime, ptime, stereo, sprop_stereo, useinbandfec, usedtx } = opus;
+    let own = [
+        ("channels", json!(channels)),
+        ("maxplaybackrate", json!(maxplaybackrate)),
+        ("minptime", json!(minptime)),
+        ("ptime", json!(ptime)),
+        ("stereo", json!(stereo)),
+        ("sprop_stereo", json!(sprop_stereo)),
+        ("useinbandfec", json!(useinbandfec)),
+        ("usedtx", json!(usedtx)),
+    ];
+    insert_params(members, "audio_opus_params", own);
+}
+
+/// Where a codec is chosen, with what the client said of that one.
+fn video_members(video: &Video, members: &mut Map<String, Value>) {
+    members.insert("video".into(), video.is_some().into());
+    let Some(VideoParams { codec, bit_rate_kbps, h264, vp9_profile_id, av1, h265 }) = video else { return };
+    if let Some(codec) = codec {
+        members.insert("video_codec_type".into(), codec.rtpmap_name().into());
+    }
+    if let Some(kbps) = bit_rate_kbps {
+        members.insert("video_bit_rate".into(), (*kbps).into());
+    }
+    match codec {
+        Some(Codec::Vp9) => insert_params(members, "video_vp9_params", [("profile_id", json!(vp9_profile_id))]),
+        Some(Codec::H264) => insert_params(members, "video_h264_params", [("profile_level_id", json!(h264.profile_level_id))]),
+        Some(Codec::Av1) => {
+            let Av1Params { profile, level_idx, tier } = av1;
+            let own = [("profile", json!(profile)), ("level_idx", json!(level_idx)), ("tier", json!(tier))];
+            insert_params(members, "video_av1_params", own);
+        }
+        Some(Codec::H265) => {
+            let H265Params { profile_id, level_id, tier_flag } = h265;
+            let own = [("profile_id", json!(profile_id)), ("level_id", json!(level_id)), ("tier_flag", json!(tier_flag))];
+            insert_params(members, "video_h265_params", own);
+        }
+        Some(Codec::Opus | Codec::Vp8) | None => {}
     }
 }
 
-fn video_members(video: &Video, members: &mut Map<String, Value>) {
-    members.insert("video".into(), video.is_some().into());
-    let Some(video) = video else { return };
-    if let Some(codec) = video.codec {
-        members.insert("video_codec_type".into(), codec.rtpmap_name().into());
-    }
-    if let Some(kbps) = video.bit_rate_kbps {
-        members.insert("video_bit_rate".into(), kbps.into());
-    }
-    if let (Some(Codec::H264), Some(profile)) = (video.codec, &video.h264.profile_level_id) {
-        members.insert("video_h264_params".into(), json!({"profile_level_id": profile}));
+/// Only what the client said, and nothing where it said nothing.
+fn insert_params<const N: usize>(members: &mut Map<String, Value>, name: &str, params: [(&str, Value); N]) {
+    let said = params.into_iter().filter(|(_, value)| !value.is_null());
+    let said: Map<String, Value> = said.map(|(name, value)| (name.to_owned(), value)).collect();
+    if !said.is_empty() {
+        members.insert(name.to_owned(), said.into());
     }
 }

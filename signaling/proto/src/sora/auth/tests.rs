@@ -4,7 +4,7 @@ use minamo_media::Codec;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sora::{ClientMessage, Connect, Counters};
+use crate::sora::{ClientMessage, Connect, Counters, Encoding};
 
 fn connect(extra: &Value) -> Connect {
     let mut message = json!({"type": "connect", "role": "sendrecv", "channel_id": "c"});
@@ -107,4 +107,50 @@ fn the_request_tells_what_the_client_wants() {
         (&json!("Sora JavaScript SDK"), &json!("2026.1.0"))
     );
     assert!(body.get("client_id").is_none());
+}
+
+#[test]
+fn the_request_tells_the_parameters_of_codecs() {
+    let told = |message: Value| {
+        let connect = connect(&message);
+        let (connection_id, id, timestamp, node_name) = ("ID", "R", "T", "n");
+        let counters = Counters::default();
+        AuthRequest { connect: &connect, connection_id, id, timestamp, node_name, counters, whip: false, whep: false }.to_json()
+    };
+    let body = told(json!({"audio": {"opus_params": {"stereo": true, "ptime": 20}}, "video": {"codec_type": "VP9"}}));
+    assert_eq!(body["audio_opus_params"], json!({"stereo": true, "ptime": 20}));
+    assert!(body.get("video_vp9_params").is_none(), "nothing was said");
+    for (codec, name, params) in [
+        ("VP9", "vp9_params", json!({"profile_id": 2})),
+        ("AV1", "av1_params", json!({"profile": 1, "tier": 0})),
+        ("H264", "h264_params", json!({"profile_level_id": "42e01f"})),
+        ("H265", "h265_params", json!({"level_id": 93, "tier_flag": 1})),
+    ] {
+        let body = told(json!({"audio": true, "video": {"codec_type": codec, name: params}}));
+        assert_eq!(body[format!("video_{name}")], params, "{codec}");
+        assert!(body.get("audio_opus_params").is_none());
+    }
+}
+
+#[test]
+fn encodings_are_for_the_webhook_to_say() {
+    let paused = json!([{"rid": "r2", "active": false}, {"rid": "r0", "maxBitrate": 90_000, "scaleResolutionDownBy": 8}]);
+    let encodings = |answer: Value, message: &Value| {
+        let mut wishes = connect(message);
+        allowed(&answer).unwrap().overrule(&mut wishes).map(|()| wishes.forwarding.encodings)
+    };
+    let simulcast = json!({"simulcast": true});
+    let [low, middle, best] = &encodings(json!({"simulcast_encodings": paused}), &simulcast).unwrap().unwrap()[..] else {
+        panic!()
+    };
+    assert_eq!((low.max_bitrate, low.scale_resolution_down_by, low.active), (Some(90_000), Some(8.0), true));
+    assert_eq!((middle, best.active), (&Encoding::usual()[1], false));
+    let both = json!({"simulcast_encodings": paused, "spotlight_encodings": [{"rid": "r1", "active": false}]});
+    for (spotlight, expected) in [(true, [true, false, true]), (false, [true, true, false])] {
+        let message = json!({"simulcast": true, "spotlight": spotlight});
+        let encodings = encodings(both.clone(), &message).unwrap().unwrap();
+        assert_eq!(encodings.iter().map(|encoding| encoding.active).collect::<Vec<_>>(), expected, "{spotlight}");
+    }
+    assert_eq!(encodings(json!({}), &simulcast), Ok(None));
+    assert!(encodings(json!({"simulcast_encodings": [{"rid": "r3"}]}), &simulcast).is_err());
 }
