@@ -207,9 +207,10 @@ impl World {
                 (self.now - self.start, peer, datagram).hash(&mut self.digest);
                 self.fly(false, peer, datagram);
             }
-        }
-        if transmits > TRANSMITS_MAX {
-            self.violations.push(format!("a storm of {transmits} datagrams"));
+            if transmits > TRANSMITS_MAX {
+                self.violations.push(format!("a storm of more than {TRANSMITS_MAX} datagrams"));
+                break;
+            }
         }
         while let Some(event) = self.shard.poll_event() {
             match event {

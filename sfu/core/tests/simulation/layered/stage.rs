@@ -17,6 +17,8 @@ use crate::link::{CLEAR, Dice, Weather};
 use crate::null::{Fault, NullTransport, check};
 use crate::world::route;
 
+/// Datagrams that one event may cause. More would be a storm.
+const TRANSMITS_MAX: usize = 4000;
 const PUBLISHER: PeerId = PeerId(0);
 
 pub const SIMULCAST: Habits = Habits { codec: Codec::Vp8, layers: 3, temporal: true, reports: true };
@@ -154,7 +156,10 @@ impl Stage {
     }
 
     fn drain(&mut self) {
+        let mut transmits = 0;
         while let Some(transmit) = self.shard.poll_transmit() {
+            transmits += transmit.count();
+            assert!(transmits <= TRANSMITS_MAX, "a storm of more than {TRANSMITS_MAX} datagrams");
             let peer = PeerId(u64::from(transmit.route.remote.port()) - 1000);
             for datagram in transmit.datagrams() {
                 if !self.swallowed(peer, datagram) {

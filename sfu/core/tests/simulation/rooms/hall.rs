@@ -6,12 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use minamo_media::{Codec, TrackId, TrackInfo};
+use minamo_media::{Codec, Kind, TrackId, TrackInfo};
 use minamo_sfu_core::model::{Command, Fingerprint, IceCredentials, Layer, LayerWish, PeerId};
-use minamo_sfu_core::room::{Newcomer, Role, Room, View};
+use minamo_sfu_core::room::{Filter, FilterAction, Newcomer, Role, Room, Rule, Subject, View};
 use minamo_sfu_core::shard::{Shard, ShardConfig, ShardEvent};
 
-use super::member::{Member, weather};
+use super::member::{AFTERMATH, Block, Member, weather};
 use super::source::{Marks, Source};
 use crate::link::{CLEAR, Dice, Weather};
 use crate::null::{Fault, GOODBYE, NullTransport, check};
@@ -19,6 +19,8 @@ use crate::world::route;
 
 /// Datagrams that one event may cause: a key frame to all, and a burst of repairs.
 const TRANSMITS_MAX: usize = 4000;
+/// Datagrams under way at once: three seconds of the largest room.
+const FLIGHTS_MAX: usize = 200_000;
 /// A subscriber whose publisher sends all the time has a picture at least so often, whatever the weather.
 const DARK_MAX: Duration = Duration::from_secs(12);
 
@@ -29,6 +31,8 @@ pub struct Flaws {
     pub transport: Fault,
     /// Who may not hear whom is forgotten.
     pub bundles_forgotten: bool,
+    /// Filters are forgotten.
+    pub filters_forgotten: bool,
     /// A peer that leaves is not removed from the shard.
     pub leavers_stay: bool,
 }
@@ -126,7 +130,7 @@ impl Hall {
 
     fn act(&mut self, size: usize) {
         let Some(peer) = self.somebody() else { return self.join() };
-        match self.dice.below(12) {
+        match self.dice.below(13) {
             0 | 1 if self.members.len() < size => self.join(),
             0 | 1 => {
                 let clean = self.dice.chance(0.7);
@@ -135,6 +139,7 @@ impl Hall {
             2..=4 => self.mute(peer),
             5..=9 => self.wish(peer),
             10 => self.change_weather(peer),
+            11 => self.filter(peer),
             _ => self.republish(peer),
         }
     }
@@ -174,7 +179,7 @@ impl Hall {
 
     fn publish(&mut self, peer: u64) {
         let Some(member) = self.members.get_mut(&peer) else { return };
-        let video = [Codec::H264, Codec::Vp8][self.dice.below(2) as usize];
+        let video = [Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1][self.dice.below(4) as usize];
         let layers = 1 + self.dice.below(3) as usize;
         for (codec, layers) in [(video, layers), (Codec::Opus, 1)] {
             member.published += 1;
@@ -241,6 +246,20 @@ impl Hall {
         for track in tracks {
             self.command(Command::SetLayer(PeerId(peer), track, wish));
         }
+    }
+
+    /// A member is not to be sent some: sound, pictures, or anything, of somebody or of everybody.
+    fn filter(&mut self, peer: u64) {
+        let (sender, kind) = (self.somebody(), [None, Some(Kind::Audio), Some(Kind::Video)][self.dice.below(3) as usize]);
+        let (now, lifts, of_all) = (self.now, self.dice.chance(0.4), self.dice.chance(0.2));
+        let sender = sender.and_then(|sender| self.members.get(&sender)).map(|sender| sender.connection.clone());
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        member.blocked = (!lifts).then_some(Block { since: now, sender: sender.filter(|_| !of_all), kind });
+        let filters = member.blocked.iter().map(filter_of).collect();
+        if !self.flaws.filters_forgotten {
+            self.room.set_filters(&member.connection, filters).unwrap();
+        }
+        self.subscribe_everybody();
     }
 
     fn change_weather(&mut self, peer: u64) {
@@ -351,6 +370,11 @@ impl Hall {
         if same || bundled || !member.role.receives() {
             self.violations.push(format!("peer {} is sent {}, which is not for it", flight.peer, sent.track));
         }
+        let kind = if sent.video { Kind::Video } else { Kind::Audio };
+        if member.blocked.as_ref().is_some_and(|block| self.now - block.since > AFTERMATH && block.holds(&owner.connection, kind))
+        {
+            self.violations.push(format!("peer {} is sent {}, which its filter blocks", flight.peer, sent.track));
+        }
     }
 
     fn check_nobody_is_in_the_dark(&mut self, peer: u64) {
@@ -397,6 +421,9 @@ impl Hall {
         let busy = &mut member.busy[usize::from(to_server)];
         let Some(leaves) = weather.leaves(self.now, data.len(), busy) else { return };
         for at in weather.arrivals(leaves, &mut self.dice) {
+            if self.flights.len() >= FLIGHTS_MAX {
+                return self.violations.push(format!("{FLIGHTS_MAX} datagrams are under way"));
+            }
             self.flown += 1;
             self.flights.push(Reverse(Flight { at, number: self.flown, to_server, peer, data: data.to_vec() }));
         }
@@ -411,9 +438,10 @@ impl Hall {
                 (self.now - self.start, peer, datagram).hash(&mut self.digest);
                 self.fly(false, peer, datagram);
             }
-        }
-        if transmits > TRANSMITS_MAX {
-            self.violations.push(format!("a storm of {transmits} datagrams"));
+            if transmits > TRANSMITS_MAX {
+                self.violations.push(format!("a storm of more than {TRANSMITS_MAX} datagrams"));
+                break;
+            }
         }
         while let Some(event) = self.shard.poll_event() {
             if let ShardEvent::Peer(peer, minamo_sfu_core::model::PeerEvent::Closed(reason)) = event
@@ -423,4 +451,12 @@ impl Hall {
             }
         }
     }
+}
+
+/// What the room is told.
+fn filter_of(block: &Block) -> Filter {
+    let rule = |subject, value: String| Rule { subject, values: vec![value], negated: false };
+    let sender = block.sender.iter().map(|sender| rule(Subject::Connection, sender.as_str().to_owned()));
+    let kind = block.kind.map(|kind| rule(Subject::Kind, if kind == Kind::Audio { "audio" } else { "video" }.to_owned()));
+    Filter { priority: 1, action: FilterAction::Block, any_of: vec![sender.chain(kind).collect()] }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use minamo_media::rtp::Packet;
-use minamo_media::{Codec, ConnectionId, TrackId};
+use minamo_media::{Codec, ConnectionId, Kind, TrackId};
 use minamo_sfu_core::model::{Downlink, Extensions, LayerWish, Payload};
 use minamo_sfu_core::room::Role;
 use minamo_sfu_core::rtcp;
@@ -17,7 +17,7 @@ pub const TICK: Duration = Duration::from_millis(20);
 const PT: u8 = 120;
 const RTX_PT: u8 = 121;
 /// What was under way when a downlink ended may still arrive.
-const AFTERMATH: Duration = Duration::from_secs(2);
+pub const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// One downlink as the peer knows it.
 pub struct Subscription {
@@ -27,11 +27,25 @@ pub struct Subscription {
     pub ended: Option<Instant>,
 }
 
+/// What a member is not to be sent: tracks of this sender and of this kind, or of all.
+pub struct Block {
+    pub since: Instant,
+    pub sender: Option<ConnectionId>,
+    pub kind: Option<Kind>,
+}
+
+impl Block {
+    pub fn holds(&self, sender: &ConnectionId, kind: Kind) -> bool {
+        self.sender.as_ref().is_none_or(|blocked| blocked == sender) && self.kind.is_none_or(|blocked| blocked == kind)
+    }
+}
+
 /// The peer.
 pub struct Member {
     pub connection: ConnectionId,
     pub role: Role,
     pub bundle: Option<String>,
+    pub blocked: Option<Block>,
     pub sources: Vec<Source>,
     /// Tracks that it ever had: each has a mid and SSRCs of its own.
     pub published: u32,
@@ -54,6 +68,7 @@ impl Member {
             connection: format!("c{number}").as_str().into(),
             role,
             bundle,
+            blocked: None,
             sources: Vec::new(),
             published: 0,
             subscriptions: BTreeMap::new(),

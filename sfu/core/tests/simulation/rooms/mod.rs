@@ -52,6 +52,7 @@ fn faults_are_found() {
         (transport(Fault::LosesBeginnings), "see"),
         (transport(Fault::SwapsSources), "on the SSRC of"),
         (Flaws { bundles_forgotten: true, ..Flaws::default() }, "which is not for it"),
+        (Flaws { filters_forgotten: true, ..Flaws::default() }, "which its filter blocks"),
         (Flaws { leavers_stay: true, ..Flaws::default() }, "remembers somebody"),
     ];
     for (flaws, words) in flaws {

@@ -119,15 +119,18 @@ impl Reception {
         Ok(())
     }
 
-    /// A VP8 picture id names one frame, until it comes around again.
+    /// A picture id names one frame, until it comes around again.
     fn check_picture(&mut self, payload: &[u8], sent: &Sent) -> Result<(), String> {
-        if self.codec != Codec::Vp8 || payload.len() < 4 {
-            return Ok(());
+        let at = match self.codec {
+            Codec::Vp8 => 2,
+            Codec::Vp9 => 1,
+            _ => return Ok(()),
+        };
+        // Each byte before the id says that the next one is there, and the id that it has 15 bits.
+        if payload.len() < 4 || payload[..=at].iter().any(|byte| byte & 0x80 == 0) {
+            return Err(format!("no picture id: {payload:02x?}"));
         }
-        if payload[0] & 0x80 == 0 || payload[1] & 0x80 == 0 || payload[2] & 0x80 == 0 {
-            return Err(format!("no picture id: {:02x?}", &payload[..4]));
-        }
-        let picture = u16::from_be_bytes([payload[2] & 0x7f, payload[3]]);
+        let picture = u16::from_be_bytes([payload[at] & 0x7f, payload[at + 1]]);
         let frame = (sent.layer, sent.frame);
         let before = *self.pictures.entry(picture).or_insert(frame);
         if before != frame {

@@ -27,6 +27,8 @@ fn payload_of(codec: Codec) -> Payload {
     let (pt, rtx_pt) = match codec {
         Codec::H264 => (102, Some(103)),
         Codec::Vp8 => (104, Some(105)),
+        Codec::Vp9 => (106, Some(107)),
+        Codec::Av1 => (108, Some(109)),
         _ => (111, None),
     };
     Payload { codec, pt, rtx_pt }
@@ -46,6 +48,7 @@ pub struct Sent {
     pub index: usize,
     pub last: bool,
     pub key: bool,
+    pub video: bool,
 }
 
 /// Everything that was ever sent in a run, by mark.
@@ -182,7 +185,8 @@ impl Source {
         };
         for index in 0..packets {
             let last = index + 1 == packets;
-            let mark = marks.note(Sent { track: self.track, layer: at, frame, index, last, key });
+            let video = self.codec != Codec::Opus;
+            let mark = marks.note(Sent { track: self.track, layer: at, frame, index, last, key, video });
             let filler = vec![0x5a; self.dice.below(60) as usize];
             let payload = [head(self.codec, key, index, last, picture), filler, mark.to_vec()].concat();
             out.push(self.packet(at, timestamp, last, &payload, transport));
@@ -265,6 +269,21 @@ fn head(codec: Codec, key: bool, index: usize, last: bool, picture: u16) -> Vec<
             let [high, low] = (picture | 0x8000).to_be_bytes();
             vec![0x80 | if index == 0 { 0x10 } else { 0 }, 0x80, high, low, u8::from(!key), 0, 0]
         }
+        // Descriptor with a 15-bit picture id: which refers to others, and where it begins and ends.
+        Codec::Vp9 => {
+            let [high, low] = (picture | 0x8000).to_be_bytes();
+            let flags = if key { 0 } else { 0x40 } | if index == 0 { 0x08 } else { 0 } | if last { 0x04 } else { 0 };
+            vec![0x80 | flags, high, low, 0, 0]
+        }
+        // A sequence header begins a key frame; fragments after the first. Without a dependency descriptor.
+        Codec::Av1 if index == 0 => {
+            if key {
+                vec![0x18, 0x08, 0]
+            } else {
+                vec![0x10, 0x30, 0]
+            }
+        }
+        Codec::Av1 => vec![0x90, 0, 0],
         // Parameter sets in front of a key frame, else slices; fragments after the first.
         Codec::H264 if key && index == 0 => vec![0x78, 0, 2, 0x67, 0x42, 0, 2, 0x68, 0xce, 0, 200],
         Codec::H264 => vec![0x7c, if index == 1 { 0x80 } else { 0 } | if last { 0x40 } else { 0 } | if key { 5 } else { 1 }],
