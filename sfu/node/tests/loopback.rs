@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use minamo_media::{ChannelId, Codec, ConnectionId, TapEvent, TapSink, TrackId, Upstream};
 use minamo_sfu::{Overloaded, Sfu, SfuConfig, StartError};
 use minamo_sfu_core::model::{
-    CloseReason, Command, Downlink, Extensions, Fingerprint, IceCredentials, LayerWish, Payload, PeerEvent, PeerId, Uplink,
+    CloseReason, Command, DataChannelSpec, DataMessage, Downlink, Extensions, Fault, Fingerprint, IceCredentials, LayerWish,
+    Payload, PeerEvent, PeerId, Uplink,
 };
 
 use self::client::{CLIENT_SSRC, Client, PT, Profiles, SERVER_SSRC};
@@ -219,4 +220,91 @@ fn a_port_in_use_is_said_in_plain_words() {
     let listen = SocketAddr::from(([203, 0, 113, 1], 9));
     let error = Sfu::start(SfuConfig::new(listen), Arc::new(Tap::default())).unwrap_err();
     assert_eq!(error.to_string(), "this machine has no address 203.0.113.1 to listen on (UDP port 9)");
+}
+
+/// The second is told to panic at the next packet that it is sent: the third hears on, and the first is heard.
+#[test]
+fn a_panic_in_the_engine_ends_one_peer() {
+    let sfu = start(Arc::default());
+    let track = TrackId(7);
+    let mut peers = [Peer::join(&sfu, 1, None), Peer::join(&sfu, 2, None), Peer::join(&sfu, 3, None)];
+    publish(&sfu, peers[0].id, track);
+    subscribe(&sfu, peers[1].id, track);
+    subscribe(&sfu, peers[2].id, track);
+    assert!(drive(&mut peers, connected), "{:?}", sfu.stats());
+    let mut last = Instant::now();
+    let mut speak = |peers: &mut [Peer]| {
+        if last.elapsed() > Duration::from_millis(20) {
+            last = Instant::now();
+            peers[0].client.send(last, b"\xF8opus");
+        }
+    };
+    let heard = |peers: &[Peer], at: usize| peers[at].client.received.len();
+    let begun = drive(&mut peers, |peers| {
+        speak(peers);
+        heard(peers, 1) > 3 && heard(peers, 2) > 3
+    });
+    assert!(begun, "{:?}", sfu.stats());
+    assert_eq!(sfu.stats().panicked_peers, 0);
+
+    sfu.command(Command::Fault(peers[1].id, Fault::Downlink)).unwrap();
+    let closed = PeerEvent::Closed(CloseReason::Internal);
+    let over = drive(&mut peers, |peers| {
+        speak(peers);
+        peers[1].seen.contains(&closed) && sfu.stats().panicked_peers == 1
+    });
+    assert!(over, "{:?} {:?}", peers[1].seen, sfu.stats());
+    let before = heard(&peers, 2);
+    let goes_on = drive(&mut peers, |peers| {
+        speak(peers);
+        heard(peers, 2) > before + 10
+    });
+    assert!(goes_on, "{:?}", sfu.stats());
+    for at in [0, 2] {
+        assert!(!peers[at].seen.iter().any(|event| matches!(event, PeerEvent::Closed(_))), "{:?}", peers[at].seen);
+    }
+    // Who comes after it is served as ever.
+    let mut late = [Peer::join(&sfu, 4, None)];
+    assert!(drive(&mut late, connected), "{:?}", sfu.stats());
+    assert!(sfu.is_alive());
+    sfu.shutdown();
+    assert_eq!(sfu.stats().panicked_peers, 1);
+}
+
+#[test]
+fn data_channels_open_carry_both_ways_and_close() {
+    const LABEL: &str = "#bulk";
+    let sfu = start(Arc::default());
+    let mut peers = [Peer::join(&sfu, 1, None)];
+    let id = peers[0].id;
+    assert!(drive(&mut peers, connected), "{:?}", sfu.stats());
+    // Every 4 bytes their place, so that a piece in the wrong place is seen.
+    let payload: Vec<u8> = (0u32..50_000).flat_map(u32::to_be_bytes).collect();
+    let message = DataMessage { label: LABEL.into(), binary: true, payload: payload.clone().into() };
+    // Negative control: nothing goes out on a channel that is not open.
+    sfu.command(Command::SendData(id, message.clone())).unwrap();
+    sfu.command(Command::OpenChannel(id, DataChannelSpec { label: LABEL.into(), ordered: true, ..DataChannelSpec::default() }))
+        .unwrap();
+    let open = drive(&mut peers, |peers| {
+        let theirs = peers[0].client.channels.opened.iter().any(|label| label == LABEL);
+        theirs && peers[0].seen.contains(&PeerEvent::ChannelOpen(LABEL.into()))
+    });
+    assert!(open, "{:?}", peers[0].seen);
+
+    sfu.command(Command::SendData(id, message.clone())).unwrap();
+    assert!(peers[0].client.send_data(Instant::now(), LABEL, false, &payload));
+    let carried = drive(&mut peers, |peers| {
+        !peers[0].client.channels.messages.is_empty() && peers[0].seen.contains(&PeerEvent::Data(message.clone()))
+    });
+    assert!(carried, "{:?}", sfu.stats());
+    assert_eq!(peers[0].client.channels.messages, [(LABEL.to_owned(), false, payload.into())]);
+
+    sfu.command(Command::CloseChannels(id)).unwrap();
+    let over = drive(&mut peers, |peers| {
+        let theirs = peers[0].client.channels.closed.iter().any(|label| label == LABEL);
+        theirs && peers[0].seen.contains(&PeerEvent::ChannelClosed(LABEL.into()))
+    });
+    assert!(over, "{:?}", peers[0].client.channels.closed);
+    assert!(!peers[0].seen.iter().any(|event| matches!(event, PeerEvent::Closed(_))), "the peer stays");
+    sfu.shutdown();
 }
