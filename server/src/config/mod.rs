@@ -90,11 +90,14 @@ pub struct RtcConfig {
     pub tcp: bool,
     /// Whether there is a TURN server, and who is told of it.
     pub turn: Turn,
+    /// Media threads.
+    #[serde(deserialize_with = "values::threads")]
+    pub threads: usize,
 }
 
 impl Default for RtcConfig {
     fn default() -> Self {
-        Self { listen: None, public_ips: Vec::new(), tcp: true, turn: Turn::Auto }
+        Self { listen: None, public_ips: Vec::new(), tcp: true, turn: Turn::Auto, threads: 1 }
     }
 }
 
@@ -259,7 +262,8 @@ impl Config {
             true if listen == http => Tcp::Shared,
             true => Tcp::Listen,
         };
-        SfuConfig { listen, public_ips: self.rtc.public_ips.clone(), tcp, turn: self.rtc.turn != Turn::Off }
+        let (public_ips, turn) = (self.rtc.public_ips.clone(), self.rtc.turn != Turn::Off);
+        SfuConfig { listen, public_ips, tcp, turn, threads: self.rtc.threads }
     }
 
     /// The UDP address of media.

@@ -120,6 +120,8 @@ fn a_wrong_value_is_named_with_its_key() {
     Sources::none().variable("MINAMO_HTTP__PUBLIC_URL", "live.example").fails_naming(&["http.public_url", "https://"]);
     Sources::none().variable("MINAMO_RTC__PUBLIC_IPS", "192.0.2.1,host").fails_naming(&["rtc.public_ips", "host"]);
     Sources::none().file("[rtc]\npublic_ips = 5\n").fails_naming(&["rtc.public_ips", "list"]);
+    Sources::none().variable("MINAMO_RTC__THREADS", "0").fails_naming(&["rtc.threads", "64"]);
+    Sources::none().file("[rtc]\nthreads = 65\n").fails_naming(&["rtc.threads", "64"]);
     Sources::none().variable("MINAMO_HLS__RECONNECT_WINDOW_SECS", "-1").fails_naming(&["hls.reconnect_window_secs"]);
     Sources::none().file("[hls]\nreconnect_window_secs = 1.5\n").fails_naming(&["hls.reconnect_window_secs"]);
     Sources::none().variable("MINAMO_SIGNALING__REDIRECT_URL", "https://x").fails_naming(&["signaling.redirect_url", "wss://"]);

@@ -153,6 +153,22 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     }
 }
 
+/// A number of media threads.
+pub(super) fn threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a whole number")]
+    enum Written {
+        Number(usize),
+        Text(String),
+    }
+    let number = match Written::deserialize(deserializer)? {
+        Written::Number(number) => Some(number),
+        Written::Text(text) => text.trim().parse().ok(),
+    };
+    let fits = number.filter(|number| (1..=minamo_sfu::THREADS_MAX).contains(number));
+    fits.ok_or_else(|| D::Error::custom(format!("must be a whole number from 1 to {}", minamo_sfu::THREADS_MAX)))
+}
+
 /// Where clients of signaling go.
 pub(super) fn websocket_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let url = Option::<String>::deserialize(deserializer)?;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use minamo_sfu_core::model::{Command, IceCredentials, PeerEvent, PeerId};
 use mio::Waker;
+
+use crate::claims::Claims;
 
 /// Commands that wait for the media thread. It takes them within milliseconds; if so many wait it is overloaded, and more are refused.
 const CAPACITY: usize = 8192;
@@ -62,10 +65,41 @@ impl Commands {
         self.wake();
     }
 
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
     fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "cannot wake the media thread");
         }
+    }
+}
+
+/// Finds the thread of whom an order is about; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Router {
+    threads: Arc<[Commands]>,
+    /// Where peers live. `None` with one thread: there.
+    claims: Option<Arc<Claims>>,
+}
+
+impl Router {
+    pub(crate) fn new(threads: Vec<Commands>, claims: Option<Arc<Claims>>) -> Self {
+        Self { threads: threads.into(), claims }
+    }
+
+    pub(crate) fn send(&self, order: Order) -> Result<(), Overloaded> {
+        match &self.claims {
+            None => self.threads.first().ok_or(Overloaded)?.send(order),
+            // Only peers that are not claimed wait where nobody would see the end.
+            Some(_) if self.threads.iter().any(Commands::stopped) => Err(Overloaded),
+            Some(claims) => claims.send(Instant::now(), order, &self.threads),
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.threads.iter().for_each(Commands::stop);
     }
 }
 

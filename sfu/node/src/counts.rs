@@ -1,7 +1,9 @@
 //! What is counted here and in the shard, as `minamo_sfu_*` metrics.
 
+use std::sync::{Mutex, PoisonError};
+
 use minamo_sfu_core::shard::Stats;
-use minamo_sfu_core::turn::TurnServer;
+use minamo_sfu_core::turn::{TurnCounters, TurnServer};
 
 /// Of the socket.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,8 +23,75 @@ pub(crate) struct ThreadCounts {
     pub(crate) tap_drops: u64,
     /// Datagrams for TCP connections that their thread had no room for.
     pub(crate) stream_drops: u64,
+    /// Datagrams and packets that another media thread had no room for.
+    pub(crate) crossing_drops: u64,
     /// Panics that were caught; each is a bug.
     pub(crate) panics: u64,
+}
+
+/// All of one media thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) stats: Stats,
+    pub(crate) socket: SocketCounts,
+    pub(crate) thread: ThreadCounts,
+    /// Of its TURN server for clients over UDP, and how many allocations that has.
+    pub(crate) turn: Option<(usize, TurnCounters)>,
+}
+
+impl Tally {
+    pub(crate) fn count_turn(&mut self, turn: &TurnServer) {
+        self.turn = Some((turn.len(), *turn.counters()));
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.stats += &other.stats;
+        self.socket.sends += other.socket.sends;
+        self.socket.send_drops += other.socket.send_drops;
+        self.socket.receive_errors += other.socket.receive_errors;
+        self.thread.tap_drops += other.thread.tap_drops;
+        self.thread.stream_drops += other.thread.stream_drops;
+        self.thread.crossing_drops += other.thread.crossing_drops;
+        self.thread.panics += other.thread.panics;
+        if let Some((allocations, counters)) = &other.turn {
+            let (all, sum) = self.turn.get_or_insert_default();
+            *all += allocations;
+            sum.challenged += counters.challenged;
+            sum.unauthorized += counters.unauthorized;
+            sum.forbidden += counters.forbidden;
+            sum.relayed_in += counters.relayed_in;
+            sum.relayed_out += counters.relayed_out;
+            sum.dropped += counters.dropped;
+        }
+    }
+}
+
+/// What each media thread counts, a moment old.
+pub(crate) struct Board(Vec<Mutex<Tally>>);
+
+impl Board {
+    pub(crate) fn new(threads: usize) -> Self {
+        Self((0..threads).map(|_| Mutex::default()).collect())
+    }
+
+    /// Never waits for a reader.
+    pub(crate) fn write(&self, thread: usize, write: impl FnOnce(&mut Tally)) {
+        if let Some(mut tally) = self.0.get(thread).and_then(|tally| tally.try_lock().ok()) {
+            write(&mut tally);
+        }
+    }
+
+    /// One by one.
+    pub(crate) fn each(&self) -> impl Iterator<Item = Tally> {
+        self.0.iter().map(|tally| *tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Of all threads together.
+    pub(crate) fn sum(&self) -> Tally {
+        let mut sum = Tally::default();
+        self.each().for_each(|tally| sum.add(&tally));
+        sum
+    }
 }
 
 macro_rules! publish {
@@ -32,9 +101,8 @@ macro_rules! publish {
 }
 
 /// Of the TURN server for clients over UDP.
-pub(crate) fn publish_turn(turn: &TurnServer) {
-    metrics::gauge!("minamo_sfu_turn_allocations", "transport" => "udp").set(turn.len() as f64);
-    let counters = turn.counters();
+fn publish_turn(allocations: usize, counters: &TurnCounters) {
+    metrics::gauge!("minamo_sfu_turn_allocations", "transport" => "udp").set(allocations as f64);
     publish!(
         counter,
         absolute,
@@ -48,7 +116,11 @@ pub(crate) fn publish_turn(turn: &TurnServer) {
 }
 
 /// Once a second.
-pub(crate) fn publish(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) {
+pub(crate) fn publish(tally: &Tally) {
+    let Tally { stats, socket, thread, turn } = tally;
+    if let Some((allocations, counters)) = turn {
+        publish_turn(*allocations, counters);
+    }
     publish!(gauge, set, "peers" = stats.peers as f64, "uplinks" = stats.uplinks as f64, "downlinks" = stats.downlinks as f64);
     publish!(
         counter,
@@ -89,7 +161,7 @@ pub(crate) fn publish(stats: &Stats, socket: &SocketCounts, thread: &ThreadCount
 }
 
 /// By reason: first what transports dropped, then what the shard, the tap and the socket did.
-fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 24] {
+fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'static str, u64); 25] {
     let transports = &stats.transports;
     [
         ("stun_rejected", transports.stun_rejected),
@@ -116,6 +188,7 @@ fn drops(stats: &Stats, socket: &SocketCounts, thread: &ThreadCounts) -> [(&'sta
         ("tap", stats.dropped_tap + thread.tap_drops),
         ("send", socket.send_drops),
         ("stream", thread.stream_drops),
+        ("crossing", thread.crossing_drops),
     ]
 }
 

@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
-use minamo_sfu_core::shard::{Shard, ShardEvent, Stats};
+use minamo_sfu_core::model::{CloseReason, Command, PeerEvent, PeerId};
+use minamo_sfu_core::shard::{Shard, ShardEvent, ShardIndex};
 use minamo_sfu_core::transport::{Route, Transmit, Transport, Via};
 use minamo_sfu_core::turn::{TurnServer, Turned};
 use mio::{Events, Poll, Token};
 
 use crate::commands::{OnEvent, Order, Orders};
-use crate::counts::{self, ThreadCounts};
+use crate::counts::{self, Board, ThreadCounts};
 use crate::heartbeat::{BEAT, Heart};
+use crate::lanes::Crossing;
+use crate::others::{Others, Place, pin};
 use crate::socket::MediaSocket;
 use crate::streams::StreamLink;
 use crate::tap::TapQueue;
@@ -33,6 +35,8 @@ const RECEIVES: usize = 8;
 const DRAIN_EVERY: usize = 64;
 /// Datagrams taken from the queue of those that came over TCP before the socket gets its turn: as many as it holds.
 const STREAM_BURST: usize = 4096;
+/// Crossings taken before the socket gets its turn: as many as wait at most.
+const CROSSINGS: usize = 8192;
 /// From one turn to the next at least: what comes in between is taken together. Waking up costs as much as forwarding several packets.
 /// It delays a packet that comes into a busy time by as much, and one that comes into a calm one not at all.
 const PACE: Duration = Duration::from_micros(900);
@@ -45,6 +49,8 @@ pub(crate) struct Engine {
     /// For clients that come over UDP.
     turn: Option<TurnServer>,
     streams: Option<StreamLink>,
+    /// Where there are other media threads.
+    others: Option<Box<Others>>,
     callbacks: HashMap<PeerId, OnEvent>,
     tap: TapQueue,
     counts: ThreadCounts,
@@ -52,10 +58,12 @@ pub(crate) struct Engine {
     rest_until: Option<Instant>,
 }
 
-/// The ways in besides plain UDP.
+/// The ways in and out besides plain UDP.
 pub(crate) struct Relays {
     pub(crate) turn: Option<TurnServer>,
     pub(crate) streams: Option<StreamLink>,
+    /// The other media threads.
+    pub(crate) others: Option<Box<Others>>,
 }
 
 pub(crate) struct MediaThread {
@@ -63,7 +71,8 @@ pub(crate) struct MediaThread {
     socket: MediaSocket,
     orders: Orders,
     engine: Engine,
-    stats: Arc<Mutex<Stats>>,
+    /// Of all media threads, and which one this is.
+    board: (Arc<Board>, usize),
     heart: Heart,
     publish_at: Instant,
     turned_at: Instant,
@@ -71,7 +80,6 @@ pub(crate) struct MediaThread {
 }
 
 impl MediaThread {
-    #[expect(clippy::too_many_arguments, reason = "all that a thread is made of, put together at one place")]
     pub(crate) fn new(
         poll: Poll,
         socket: MediaSocket,
@@ -79,18 +87,18 @@ impl MediaThread {
         shard: Shard<Transport>,
         relays: Relays,
         tap: TapQueue,
-        stats: Arc<Mutex<Stats>>,
+        board: (Arc<Board>, usize),
         heart: Heart,
     ) -> Self {
-        let Relays { turn, streams } = relays;
+        let Relays { turn, streams, others } = relays;
         let (callbacks, counts) = (HashMap::new(), ThreadCounts::default());
-        let engine = Engine { shard, turn, streams, callbacks, tap, counts, undrained: 0, rest_until: None };
+        let engine = Engine { shard, turn, streams, others, callbacks, tap, counts, undrained: 0, rest_until: None };
         Self {
             poll,
             socket,
             orders,
             engine,
-            stats,
+            board,
             heart,
             publish_at: Instant::now(),
             turned_at: Instant::now(),
@@ -101,6 +109,9 @@ impl MediaThread {
     /// Until [`Commands::stop`](crate::commands::Commands::stop).
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(8);
+        if self.engine.others.is_some() {
+            pin(self.board.1);
+        }
         while !self.orders.stopped() {
             self.heart.beat(Instant::now());
             if let Err(error) = self.rest(&mut events) {
@@ -137,6 +148,7 @@ impl MediaThread {
         while let Some(order) = self.orders.next() {
             self.engine.order(order, Instant::now());
         }
+        self.engine.receive_crossings(&mut self.socket);
         self.engine.drain(&mut self.socket);
         self.read();
         self.engine.receive_streams(&mut self.socket);
@@ -158,7 +170,8 @@ impl MediaThread {
     }
 
     fn wait(&mut self, now: Instant) -> Duration {
-        let backlog = (!self.engine.tap.catch_up()).then(|| now + BACKLOG_RETRY);
+        let others = self.engine.others.as_mut().is_none_or(|others| others.lanes.catch_up());
+        let backlog = (!self.engine.tap.catch_up() || !others).then(|| now + BACKLOG_RETRY);
         let next = [Some(self.publish_at), self.engine.next_timeout(), backlog].into_iter().flatten().min();
         next.map_or(BEAT, |at| at.saturating_duration_since(now)).min(BEAT)
     }
@@ -170,19 +183,21 @@ impl MediaThread {
             // Should the system ever keep a datagram without saying so, it lies no longer than this.
             self.readable = true;
         }
-        let stats = self.engine.shard.stats();
-        // Never wait for a reader.
-        if let Ok(mut shared) = self.stats.try_lock() {
-            *shared = *stats;
-        }
+        let (engine, socket, (board, index)) = (&mut self.engine, &self.socket, &self.board);
+        board.write(*index, |tally| tally.stats = *engine.shard.stats());
         if due {
             self.publish_at = now + PUBLISH;
-            self.engine.counts.tap_drops = self.engine.tap.dropped;
-            self.engine.counts.stream_drops = self.engine.streams.as_ref().map_or(0, |streams| streams.dropped);
-            if let Some(turn) = &self.engine.turn {
-                counts::publish_turn(turn);
+            engine.counts.tap_drops = engine.tap.dropped;
+            engine.counts.stream_drops = engine.streams.as_ref().map_or(0, |streams| streams.dropped);
+            engine.counts.crossing_drops = engine.others.as_ref().map_or(0, |others| others.lanes.dropped);
+            board.write(*index, |tally| {
+                (tally.socket, tally.thread) = (socket.counts, engine.counts);
+                engine.turn.iter().for_each(|turn| tally.count_turn(turn));
+            });
+            // One speaks for all.
+            if *index == 0 {
+                counts::publish(&board.sum());
             }
-            counts::publish(stats, &self.socket.counts, &self.engine.counts);
         }
     }
 
@@ -244,10 +259,42 @@ impl Engine {
     }
 
     fn inner(&mut self, socket: &mut MediaSocket, now: Instant, route: Route, data: BytesMut) {
+        if let Some(others) = self.others.as_mut().filter(|_| self.shard.is_strange(&route, &data)) {
+            match others.place(now, &route, &data) {
+                Place::Claimed(orders) => orders.into_iter().for_each(|order| self.order(order, now)),
+                Place::There(thread) => return others.hand(thread, route, data),
+                Place::Nowhere => {}
+            }
+        }
+        self.own(socket, now, route, data);
+    }
+
+    /// A datagram of a peer that lives here, or of nobody.
+    fn own(&mut self, socket: &mut MediaSocket, now: Instant, route: Route, data: BytesMut) {
         self.guarded(|engine| engine.shard.handle_datagram(now, route, data));
         self.undrained += 1;
         if self.undrained >= DRAIN_EVERY {
             self.drain(socket);
+        }
+    }
+
+    /// What the other media threads gave.
+    fn receive_crossings(&mut self, socket: &mut MediaSocket) {
+        let now = Instant::now();
+        for _ in 0..CROSSINGS {
+            let Some(others) = &mut self.others else { return };
+            let Some((from, crossing)) = others.lanes.receive() else { return };
+            match crossing {
+                Crossing::Datagram(route, data) => {
+                    others.came(now, from, &route);
+                    self.own(socket, now, route, data);
+                }
+                Crossing::Transmit(transmit) => self.send_here(socket, Some(now), transmit),
+                Crossing::Relay(message) => {
+                    let from = ShardIndex(from as u16);
+                    self.guarded(|engine| engine.shard.handle_relay(now, from, message));
+                }
+            }
         }
     }
 
@@ -261,6 +308,10 @@ impl Engine {
         if let Some(turn) = self.turn.as_mut().filter(|turn| turn.poll_timeout().is_some_and(|at| at <= now)) {
             turn.handle_timeout(now);
         }
+        let late = self.others.as_mut().map(|others| others.sweep(now)).unwrap_or_default();
+        for on_event in late {
+            self.guarded(|_| on_event(PeerEvent::Closed(CloseReason::IceTimeout)));
+        }
         if self.next_timeout().is_some_and(|at| at <= now) {
             let fine = self.guarded(|engine| engine.shard.handle_timeout(now));
             self.rest_until = (!fine).then(|| now + PANIC_REST);
@@ -272,19 +323,45 @@ impl Engine {
         let now = self.turn.as_ref().is_some_and(|turn| !turn.is_empty()).then(Instant::now);
         while let Some(transmit) = self.shard.poll_transmit() {
             self.send(socket, now, transmit);
+            // What other threads are to forward does not wait until everybody here is served.
+            if self.others.is_some() {
+                self.tell_all();
+            }
         }
         if let Some(streams) = &mut self.streams {
             streams.wake();
         }
+        self.tell_all();
+        if let Some(others) = &mut self.others {
+            others.lanes.wake();
+        }
+    }
+
+    fn tell_all(&mut self) {
         while let Some(event) = self.shard.poll_event() {
             match event {
                 ShardEvent::Peer(peer, event) => self.tell(peer, event),
                 ShardEvent::Tap(input) => self.tap.push(input),
+                ShardEvent::Relay(to, message) => {
+                    if let Some(others) = &mut self.others {
+                        others.lanes.relay(to, message);
+                    }
+                }
             }
         }
     }
 
     fn send(&mut self, socket: &mut MediaSocket, now: Option<Instant>, transmit: Transmit) {
+        let here = match &mut self.others {
+            Some(others) => others.send(transmit),
+            None => Some(transmit),
+        };
+        if let Some(transmit) = here {
+            self.send_here(socket, now, transmit);
+        }
+    }
+
+    fn send_here(&mut self, socket: &mut MediaSocket, now: Option<Instant>, transmit: Transmit) {
         match (transmit.route.via, &mut self.turn, &mut self.streams) {
             (Via::Udp, ..) => {
                 socket.send(&transmit);
@@ -307,8 +384,8 @@ impl Engine {
                 on_event(event);
             }
         });
-        if last {
-            self.callbacks.remove(&peer);
+        if last && self.callbacks.remove(&peer).is_some() {
+            self.others.iter().for_each(|others| others.forget(peer));
         }
     }
 

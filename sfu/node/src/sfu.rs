@@ -15,17 +15,24 @@ use mio::{Interest, Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::candidates::{candidates, one_of_each_family};
-use crate::commands::{self, Commands, Order, Overloaded};
+use crate::claims::Claims;
+use crate::commands::{self, Order, Overloaded, Router};
+use crate::counts::Board;
 use crate::heartbeat::{self, Pulse};
+use crate::lanes::lanes;
 use crate::media::{MediaThread, Relays, SOCKET, WAKER};
+use crate::others::Others;
 use crate::socket::MediaSocket;
 use crate::streams::{Handover, streams};
 use crate::tap;
 
 /// The protocol crates recurse over fragments; virtual memory costs nothing.
-const MEDIA_STACK: usize = 8 << 20;
+const STACK: usize = 8 << 20;
 
 const TCP_BACKLOG: i32 = 1024;
+
+/// Media threads at most.
+pub const THREADS_MAX: usize = 64;
 
 /// Where to listen, and how we are known outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +45,15 @@ pub struct SfuConfig {
     pub tcp: Tcp,
     /// Whether there is a TURN server, over UDP and, if at all, over TCP.
     pub turn: bool,
+    /// Media threads, 1 to [`THREADS_MAX`]. More than one are tied to processors of their own and share the UDP port.
+    pub threads: usize,
 }
 
 impl SfuConfig {
     /// UDP and nothing else, at this machine's own addresses.
     #[must_use]
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, public_ips: Vec::new(), tcp: Tcp::Off, turn: false }
+        Self { listen, public_ips: Vec::new(), tcp: Tcp::Off, turn: false, threads: 1 }
     }
 }
 
@@ -116,6 +125,27 @@ fn listen_tcp(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// What a media thread waits with.
+struct Seat {
+    poll: Poll,
+    socket: MediaSocket,
+    waker: Arc<Waker>,
+}
+
+impl Seat {
+    fn new(mut socket: MediaSocket) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        poll.registry().register(socket.source(), SOCKET, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Self { poll, socket, waker })
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK);
+    thread.spawn(work).map_err(StartError::Threads)
+}
+
 /// The running SFU. Clones are the same one; it stops at [`Sfu::shutdown`] or when the last clone is dropped.
 #[derive(Clone)]
 pub struct Sfu {
@@ -123,71 +153,75 @@ pub struct Sfu {
 }
 
 struct Inner {
-    commands: Commands,
+    commands: Router,
     candidates: Vec<SocketAddr>,
     tcp: bool,
     logins: Option<RelayLogins>,
     handover: Option<Handover>,
     fingerprint: Fingerprint,
     port: u16,
-    stats: Arc<Mutex<Stats>>,
-    pulse: Pulse,
+    board: Arc<Board>,
+    pulses: Vec<Pulse>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Sfu {
-    /// Binds the UDP socket and starts the media thread and the tap thread, which pours into `tap`.
+    /// Binds the UDP port and starts the media threads and the tap thread, which pours into `tap`.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: SfuConfig, tap: Arc<dyn TapSink>) -> Result<Self, StartError> {
-        let SfuConfig { listen, public_ips, tcp, turn } = config;
-        let mut socket = MediaSocket::bind(listen).map_err(|source| StartError::Bind { addr: listen, source })?;
-        let bound = socket.bound();
+        let SfuConfig { listen, public_ips, tcp, turn, threads } = config;
+        let threads = threads.clamp(1, THREADS_MAX);
+        let sockets = MediaSocket::bind_all(listen, threads).map_err(|source| StartError::Bind { addr: listen, source })?;
+        let bound = sockets.first().map_or(listen, MediaSocket::bound);
         let candidates = candidates(bound, &public_ips);
         let listener = if tcp == Tcp::Listen { listen_tcp(bound).map_err(|error| warn_of_tcp(bound, &error)).ok() } else { None };
         // The port may be somebody else's, such as that of HTTP on another address: UDP goes on alone.
         let tcp = if listener.is_none() && tcp == Tcp::Listen { Tcp::Off } else { tcp };
         let now = Instant::now();
         let logins = if turn { Some(RelayLogins::generate(now)?) } else { None };
-        let turn = |index| {
-            let share = Share { index, of: 2 };
+        let turn = |index: usize| {
+            let share = Share { index: index as u32, of: threads as u32 + 1 };
             logins.as_ref().map(|logins| TurnServer::new(logins.clone(), candidates.clone(), share))
         };
         let identity = Identity::generate()?;
         let fingerprint = identity.fingerprint();
-        let poll = Poll::new().map_err(StartError::Threads)?;
-        poll.registry().register(socket.source(), SOCKET, Interest::READABLE).map_err(StartError::Threads)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(StartError::Threads)?);
-        let streams = match tcp {
-            Tcp::Off => None,
-            _ => Some(streams(now, listener, waker.clone(), turn(1)).map_err(StartError::Threads)?),
-        };
-        let mut threads = Vec::new();
-        let (link, handover) = match streams {
-            Some((streams, link, handover)) => {
-                let thread = std::thread::Builder::new().name("sfu-tcp".to_owned());
-                threads.push(thread.spawn(move || streams.run()).map_err(StartError::Threads)?);
-                (Some(link), Some(handover))
-            }
-            None => (None, None),
-        };
-        let (commands, orders) = commands::queue(waker);
+        let seats = sockets.into_iter().map(Seat::new).collect::<io::Result<Vec<_>>>().map_err(StartError::Threads)?;
+        let wakers: Vec<Arc<Waker>> = seats.iter().map(|seat| seat.waker.clone()).collect();
+        let mut handles = Vec::new();
+        let (mut link, mut handover) = (None, None);
+        // The first media thread has the connections.
+        if let Some(waker) = wakers.first().filter(|_| tcp != Tcp::Off) {
+            let (streams, to_streams, hand) =
+                streams(now, listener, waker.clone(), turn(threads)).map_err(StartError::Threads)?;
+            (link, handover) = (Some(to_streams), Some(hand));
+            handles.push(spawn("sfu-tcp", move || streams.run())?);
+        }
+        let (queues, orders): (Vec<_>, Vec<_>) = wakers.iter().cloned().map(commands::queue).unzip();
+        let claims = (threads > 1).then(|| Arc::new(Claims::default()));
+        let commands = Router::new(queues, claims.clone());
         let (tap_queue, tap_inputs) = tap::queue();
-        let stats = Arc::new(Mutex::new(Stats::default()));
-        let shard = Shard::new(ShardConfig::default(), move |now, ice| Transport::new(now, &identity, ice));
-        let (heart, pulse) = heartbeat::heart(Instant::now());
-        let relays = Relays { turn: turn(0), streams: link };
-        let media = MediaThread::new(poll, socket, orders, shard, relays, tap_queue, stats.clone(), heart);
+        let board = Arc::new(Board::new(threads));
         let tap_commands = commands.clone();
-        let tap_thread = std::thread::Builder::new().name("sfu-tap".to_owned());
-        let tap_thread = tap_thread.spawn(move || tap::run(&tap_inputs, tap, tap_commands)).map_err(StartError::Threads)?;
-        let media_thread = std::thread::Builder::new().name("sfu-media".to_owned()).stack_size(MEDIA_STACK);
-        let media_thread = media_thread.spawn(move || media.run()).map_err(StartError::Threads)?;
-        // The media thread first: the others end with it.
-        threads.splice(0..0, [media_thread, tap_thread]);
-        let (threads, port, tcp) = (Mutex::new(threads), bound.port(), tcp != Tcp::Off);
-        let inner = Inner { commands, candidates, tcp, logins, handover, fingerprint, port, stats, pulse, threads };
+        handles.insert(0, spawn("sfu-tap", move || tap::run(&tap_inputs, tap, tap_commands))?);
+        let mut pulses = Vec::new();
+        let ends = seats.into_iter().zip(orders).zip(lanes(&wakers)).enumerate();
+        for (index, ((Seat { poll, socket, .. }, orders), lanes)) in ends {
+            let (heart, pulse) = heartbeat::heart(Instant::now());
+            pulses.push(pulse);
+            let others = claims.clone().map(|claims| Box::new(Others::new(now, lanes, claims, identity.clone())));
+            let certificate = identity.clone();
+            let shard = Shard::new(ShardConfig::default(), move |now, ice| Transport::new(now, &certificate, ice));
+            let shard = if others.is_some() { shard.relaying() } else { shard };
+            let relays = Relays { turn: turn(index), streams: link.take(), others };
+            let media = MediaThread::new(poll, socket, orders, shard, relays, tap_queue.clone(), (board.clone(), index), heart);
+            // The media threads first: the others end with them.
+            let name = if threads == 1 { "sfu-media".to_owned() } else { format!("sfu-media-{index}") };
+            handles.insert(index, spawn(&name, move || media.run())?);
+        }
+        let (threads, port, tcp) = (Mutex::new(handles), bound.port(), tcp != Tcp::Off);
+        let inner = Inner { commands, candidates, tcp, logins, handover, fingerprint, port, board, pulses, threads };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -245,7 +279,8 @@ impl Sfu {
         self.inner.commands.send(Order::AddPeer(peer, ice, on_event))
     }
 
-    /// Gives a command; commands are carried out in the order in which they were given.
+    /// Gives a command; commands about one peer are carried out in the order in which they were given, and with one media thread all
+    /// are. With several, what is about a peer waits until that has sent its first authentic check.
     ///
     /// # Errors
     /// When the media thread does not keep up, or after shutdown.
@@ -256,13 +291,20 @@ impl Sfu {
     /// Counts since the start, a moment old.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        *self.inner.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.board.sum().stats
     }
 
-    /// Whether the media thread makes progress: it has taken a turn within the last two seconds. False after shutdown.
+    /// The same of each media thread.
+    #[must_use]
+    pub fn stats_by_thread(&self) -> Vec<Stats> {
+        self.inner.board.each().map(|tally| tally.stats).collect()
+    }
+
+    /// Whether the media threads make progress: each has taken a turn within the last two seconds. False after shutdown.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.inner.pulse.is_felt(Instant::now())
+        let now = Instant::now();
+        self.inner.pulses.iter().all(|pulse| pulse.is_felt(now))
     }
 
     /// Says close_notify to all peers, tells the tap that they are gone, and waits for the threads. Not to be called from `on_event`

@@ -34,9 +34,27 @@ struct Wire {
 impl MediaSocket {
     /// Binds. `[::]` takes IPv4 too.
     pub(crate) fn bind(listen: SocketAddr) -> io::Result<Self> {
+        Self::bind_one(listen, false)
+    }
+
+    /// Binds so many sockets to one port. The system gives all datagrams of one sender to the same of them, by a hash.
+    pub(crate) fn bind_all(listen: SocketAddr, count: usize) -> io::Result<Vec<Self>> {
+        if count <= 1 {
+            return Ok(vec![Self::bind(listen)?]);
+        }
+        // Sharing would also let another process of ours in, which would then get a part of our datagrams: first see that there is none.
+        let port = Self::bind(listen)?.bound().port();
+        let listen = SocketAddr::new(listen.ip(), port);
+        (0..count).map(|_| Self::bind_one(listen, true)).collect()
+    }
+
+    fn bind_one(listen: SocketAddr, shared: bool) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
         if listen.is_ipv6() {
             socket.set_only_v6(!listen.ip().is_unspecified())?;
+        }
+        if shared {
+            socket.set_reuse_port(true)?;
         }
         socket.bind(&listen.into())?;
         let socket = UdpSocket::from(socket);

@@ -11,7 +11,7 @@ use minamo_sfu_core::model::Command;
 use minamo_sfu_core::shard::TapInput;
 use minamo_sfu_core::tap::Assembler;
 
-use crate::commands::{Commands, Order};
+use crate::commands::{Order, Router};
 
 /// Inputs on their way to the tap thread: about a second of a hundred publishers.
 const CAPACITY: usize = 16_384;
@@ -29,7 +29,8 @@ const BURST: usize = 256;
 /// programmes, whose parts are a third of a second long, this is little, and the packets' arrival times are kept.
 const REST: Duration = Duration::from_millis(20);
 
-/// The media thread's end: never blocks. Packets and reports are dropped when the tap lags; comings and goings are not.
+/// A media thread's end: never blocks. Packets and reports are dropped when the tap lags; comings and goings are not.
+#[derive(Clone)]
 pub(crate) struct TapQueue {
     inputs: Sender<TapInput>,
     backlog: VecDeque<TapInput>,
@@ -74,13 +75,13 @@ type Publisher = (ChannelId, ConnectionId);
 /// The tap thread's state.
 struct Tap {
     sink: Arc<dyn TapSink>,
-    commands: Commands,
+    commands: Router,
     publishers: HashMap<Publisher, Assembler>,
     tracks: HashMap<TrackId, Publisher>,
 }
 
 /// Runs until the media thread is gone and everything that it sent is poured out.
-pub(crate) fn run(inputs: &Receiver<TapInput>, sink: Arc<dyn TapSink>, commands: Commands) {
+pub(crate) fn run(inputs: &Receiver<TapInput>, sink: Arc<dyn TapSink>, commands: Router) {
     let mut tap = Tap { sink, commands, publishers: HashMap::new(), tracks: HashMap::new() };
     loop {
         let first = match tap.publishers.values().filter_map(Assembler::poll_timeout).min() {

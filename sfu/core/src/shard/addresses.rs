@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::model::PeerId;
 use crate::peer::{ADDRESSES_MAX, Peer};
-use crate::transport::{Origin, stun_ufrag};
+use crate::shard::{PeerTransport, Shard};
+use crate::transport::{Origin, Route, stun_ufrag};
 
 /// An address whose peer has not checked it for this long may go to another peer. Browsers check every 2.5 s or more often.
 const CHECK_STALE: Duration = Duration::from_secs(10);
@@ -13,6 +14,18 @@ const CHECK_STALE: Duration = Duration::from_secs(10);
 /// The ufrag of ours in a connectivity check; `None` for everything that is no STUN (RFC 7983 §7).
 pub(super) fn checked_ufrag(data: &[u8]) -> Option<&str> {
     if data.first().is_some_and(|byte| *byte < 4) { stun_ufrag(data) } else { None }
+}
+
+impl<T: PeerTransport> Shard<T> {
+    /// Whether no peer here is known by the ufrag of this connectivity check, or by the address of this other datagram: where there are
+    /// several shards it may be another one's.
+    #[must_use]
+    pub fn is_strange(&self, route: &Route, data: &[u8]) -> bool {
+        match checked_ufrag(data) {
+            Some(ufrag) => self.addresses.by_ufrag(ufrag).is_none(),
+            None => self.addresses.by_address(&route.origin()).is_none(),
+        }
+    }
 }
 
 /// Whose datagrams come from an address.

@@ -101,6 +101,7 @@ impl<T: PeerTransport> Shard<T> {
         let track = uplink.track;
         self.tracks.insert(track, Track::new(id, uplink));
         self.stats.uplinks += 1;
+        self.offer_track(track);
         self.reflow(now, track);
         self.rearm(now, id);
     }
@@ -115,6 +116,10 @@ impl<T: PeerTransport> Shard<T> {
 
     pub(super) fn forget_track(&mut self, id: TrackId) {
         let Some(track) = self.tracks.remove(&id) else { return };
+        if track.mirror {
+            return self.leave_home(id);
+        }
+        self.withdraw_track(id);
         self.stats.uplinks -= 1;
         if track.spec.tap.is_some() {
             self.outbox.push(ShardEvent::Tap(TapInput::TrackRemoved { track: id }));
@@ -142,6 +147,7 @@ impl<T: PeerTransport> Shard<T> {
         }
         self.subscribers.entry(track).or_default().push(id);
         self.stats.downlinks += 1;
+        self.mirror_track(now, track);
         self.choose_layer(now, id, track, LayerCause::Wish);
     }
 

@@ -67,7 +67,7 @@ impl<T: PeerTransport> Shard<T> {
         self.addresses.sweep(id);
         self.timers.retain(|(_, peer)| *peer != id);
         self.stats.peers = self.peers.len() as u64;
-        self.stats.uplinks = self.tracks.len() as u64;
+        self.stats.uplinks = self.tracks.values().filter(|track| !track.mirror).count() as u64;
         self.stats.downlinks = self.peers.values().map(|peer| peer.downlinks.len() as u64).sum();
     }
 

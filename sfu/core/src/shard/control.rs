@@ -50,6 +50,7 @@ impl<T: PeerTransport> Shard<T> {
             }
             None => {}
         }
+        self.relay_clock(track, layer);
         if first {
             self.announce_clock(now, track, layer);
         }
@@ -113,6 +114,9 @@ impl<T: PeerTransport> Shard<T> {
         let Some(entry) = self.tracks.get_mut(&track) else { return };
         self.stats.key_frames_wished += 1;
         entry.wish_key_frame(layer, urgency);
+        if entry.mirror {
+            return self.rearm_source(now, track);
+        }
         let owner = entry.owner;
         self.on_behalf(owner, |shard| {
             shard.serve_wishes(now, owner);
@@ -139,6 +143,9 @@ impl<T: PeerTransport> Shard<T> {
     /// Keeps a bitrate wish (0 lifts it) and tells the publisher at once; it is repeated with the reports.
     pub(super) fn wish_bitrate(&mut self, now: Instant, track: TrackId, bits_per_second: u64) {
         let Some(entry) = self.tracks.get_mut(&track) else { return };
+        if entry.mirror {
+            return self.wish_home_bitrate(track, bits_per_second);
+        }
         entry.bitrate_wish = Some(if bits_per_second > 0 { bits_per_second } else { NO_LIMIT });
         let owner = entry.owner;
         self.serve_bitrate(owner);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use minamo_media::{ChannelId, ConnectionId, NtpTime, TrackId, TrackInfo};
 
+use super::relay::{RelayMessage, ShardIndex};
 use crate::model::{PeerEvent, PeerId};
 
 /// What a shard tells its shell.
@@ -14,6 +15,8 @@ pub enum ShardEvent {
     Peer(PeerId, PeerEvent),
     /// For the tap. Goes over a lossy queue: packets may be lost on the way, the rest should not.
     Tap(TapInput),
+    /// For [`Shard::handle_relay`](super::Shard::handle_relay) of another shard, or of all others where it names none.
+    Relay(Option<ShardIndex>, RelayMessage),
 }
 
 /// A tapped track's life and packets, as they go from the media thread to the tap's thread.

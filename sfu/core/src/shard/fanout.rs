@@ -87,6 +87,12 @@ impl Fanout {
         places.filter(|place| *place >= from).min().unwrap_or(u64::MAX)
     }
 
+    /// The first burst, if nobody was served yet.
+    pub(super) fn fresh(&self) -> Option<(TrackId, Layer, &[(Instant, u64)])> {
+        let burst = self.bursts.front().filter(|burst| burst.served == 0)?;
+        Some((burst.track, burst.layer, &burst.packets))
+    }
+
     fn finish(&mut self) -> Option<Burst> {
         let burst = self.bursts.pop_front()?;
         self.waiting -= burst.packets.len();
@@ -109,7 +115,7 @@ impl<T: PeerTransport> Shard<T> {
     /// Sends the packet at a place of a layer to everybody who is sent it: now, or when the `more` that will come right behind it is
     /// there.
     pub(super) fn forward(&mut self, now: Instant, track: TrackId, layer: Layer, place: u64, more: bool) {
-        if !self.subscribers.contains_key(&track) {
+        if !self.subscribers.contains_key(&track) && !self.is_relayed(track) {
             return;
         }
         self.fanout.add(now, track, layer, place, more);
@@ -120,6 +126,9 @@ impl<T: PeerTransport> Shard<T> {
 
     /// Gives one more subscriber what waits for it. False if nothing is to go out now.
     pub(super) fn fan_out(&mut self) -> bool {
+        if self.relay.is_some() && self.fanout.ready {
+            self.relay_burst();
+        }
         let Some(burst) = self.fanout.bursts.front_mut().filter(|_| self.fanout.ready) else { return false };
         let subscriber = self.subscribers.get(&burst.track).and_then(|subscribers| subscribers.get(burst.served)).copied();
         let (Some(id), Some(track)) = (subscriber, self.tracks.get(&burst.track)) else {
@@ -186,6 +195,8 @@ impl<T: PeerTransport> Shard<T> {
         // The one who is gone has made room in the list.
         burst.served -= 1;
         if burst.panics > 1 {
+            let track = burst.track;
+            self.blame_home(track);
             self.give_up(now, owner);
         }
     }
@@ -197,8 +208,7 @@ impl<T: PeerTransport> Shard<T> {
         {
             // Also after a wish was given up.
             track.wish_key_frame(burst.layer, urgency);
-            let owner = track.owner;
-            self.rearm(*now, owner);
+            self.rearm_source(*now, burst.track);
         }
         self.fanout.recycle(burst);
     }

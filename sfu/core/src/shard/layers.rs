@@ -107,16 +107,21 @@ impl<T: PeerTransport> Shard<T> {
         let Some(uplinks) = self.peers.get(&id).map(|peer| peer.uplinks.clone()) else { return };
         for track in uplinks {
             let Some(entry) = self.tracks.get(&track).filter(|entry| entry.is_simulcast()) else { continue };
-            let mut watched = entry.feed.as_ref().map_or(0, |feed| watched_by(feed, entry));
-            for subscriber in self.subscribers.get(&track).into_iter().flatten() {
-                let downlink = self.peers.get_mut(subscriber).and_then(|peer| peer.downlink(track));
-                watched |= downlink.map_or(0, |downlink| watched_by(downlink, entry));
-            }
+            let feed = entry.feed.as_ref().map_or(0, |feed| watched_by(feed, entry));
+            let watched = feed | self.watched_here(track) | self.watched_elsewhere(track);
             let news = self.tracks.get_mut(&track).and_then(|entry| entry.watched.note(now, watched));
             if let Some(layers) = news {
                 self.outbox.push(ShardEvent::Peer(id, PeerEvent::LayersWatched(track, layers)));
             }
         }
+    }
+
+    /// The layers of a track that are watched on this shard, one bit each.
+    pub(super) fn watched_here(&mut self, track: TrackId) -> u8 {
+        let (Some(entry), Some(subscribers)) = (self.tracks.get(&track), self.subscribers.get(&track)) else { return 0 };
+        let peers = &mut self.peers;
+        let mut of = |subscriber| Some(watched_by(peers.get_mut(subscriber)?.downlink(track)?, entry));
+        subscribers.iter().filter_map(|subscriber| of(subscriber)).fold(0, |bits, layers| bits | layers)
     }
 
     /// Tells of sound that has stopped.

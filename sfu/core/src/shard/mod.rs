@@ -16,6 +16,7 @@ mod layers;
 mod numbers;
 mod outbox;
 mod publish;
+mod relay;
 mod reports;
 mod stats;
 mod transport;
@@ -30,6 +31,7 @@ use self::addresses::Addresses;
 pub use self::event::{ShardEvent, TapInput};
 use self::fanout::Fanout;
 use self::outbox::Outbox;
+pub use self::relay::{RelayMessage, ShardIndex};
 pub use self::stats::Stats;
 pub use self::transport::PeerTransport;
 use crate::model::{CloseReason, IceCredentials, LayerCause, PeerEvent, PeerId};
@@ -73,6 +75,8 @@ pub struct Shard<T: PeerTransport> {
     timers: BTreeSet<(Instant, PeerId)>,
     fanout: Fanout,
     outbox: Outbox,
+    /// Tracks of other shards here, and of ours there; `None` where this shard is the only one.
+    relay: Option<Box<relay::Relay>>,
     stats: Stats,
     /// What the transports of peers that are gone had counted.
     departed: TransportCounters,
@@ -100,6 +104,7 @@ impl<T: PeerTransport> Shard<T> {
             timers: BTreeSet::new(),
             fanout: Fanout::default(),
             outbox: Outbox::new(config.tap_packets_max),
+            relay: None,
             stats: Stats::default(),
             departed: TransportCounters::default(),
             at_work: None,
@@ -159,6 +164,7 @@ impl<T: PeerTransport> Shard<T> {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.clock = Some(now);
         self.fanout.handle_timeout(now);
+        self.serve_relay(now);
         while let Some((due, id)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
             self.timers.remove(&(due, id));
             let Some(peer) = self.peers.get_mut(&id) else { continue };
@@ -191,7 +197,7 @@ impl<T: PeerTransport> Shard<T> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(due, _)| *due);
-        [timer, self.fanout.poll_timeout()].into_iter().flatten().min()
+        [timer, self.fanout.poll_timeout(), self.relay_due()].into_iter().flatten().min()
     }
 
     /// The next datagrams to send: those of one peer come together.

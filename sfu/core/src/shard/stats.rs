@@ -1,5 +1,7 @@
 //! What a shard counts.
 
+use std::ops::AddAssign;
+
 use crate::transport::TransportCounters;
 
 /// Counts since the start, except the gauges at the top. Plain numbers: the shell publishes them.
@@ -90,4 +92,93 @@ pub struct Stats {
     /// What the transports of all peers dropped and answered, also of peers that are gone. Summed up by
     /// [`Shard::sum_transports`](super::Shard::sum_transports).
     pub transports: TransportCounters,
+}
+
+/// Of several shards together.
+impl AddAssign<&Self> for Stats {
+    fn add_assign(&mut self, other: &Self) {
+        // By name, so that a new count cannot be forgotten here.
+        let Self {
+            peers,
+            uplinks,
+            downlinks,
+            datagrams_in,
+            bytes_in,
+            datagrams_out,
+            bytes_out,
+            rtp_in,
+            rtp_out,
+            data_messages_in,
+            data_messages_out,
+            retransmissions_asked,
+            retransmissions_received,
+            retransmissions_served,
+            retransmissions_refused,
+            nacks_out,
+            nacks_in,
+            key_frames_wished,
+            key_frames_asked,
+            cached_starts,
+            layers_switched,
+            feedbacks_out,
+            feedbacks_in,
+            paddings_out,
+            allowances_changed,
+            packets_lost,
+            panicked_peers,
+            refused_peers,
+            dropped_unknown_address,
+            contested_addresses,
+            dropped_malformed,
+            dropped_unknown_ssrc,
+            dropped_payload_type,
+            dropped_duplicate,
+            dropped_late,
+            dropped_padding,
+            dropped_beyond_way,
+            dropped_tap,
+            dropped_commands,
+            transports,
+        } = other;
+        self.peers += peers;
+        self.uplinks += uplinks;
+        self.downlinks += downlinks;
+        self.datagrams_in += datagrams_in;
+        self.bytes_in += bytes_in;
+        self.datagrams_out += datagrams_out;
+        self.bytes_out += bytes_out;
+        self.rtp_in += rtp_in;
+        self.rtp_out += rtp_out;
+        self.data_messages_in += data_messages_in;
+        self.data_messages_out += data_messages_out;
+        self.retransmissions_asked += retransmissions_asked;
+        self.retransmissions_received += retransmissions_received;
+        self.retransmissions_served += retransmissions_served;
+        self.retransmissions_refused += retransmissions_refused;
+        self.nacks_out += nacks_out;
+        self.nacks_in += nacks_in;
+        self.key_frames_wished += key_frames_wished;
+        self.key_frames_asked += key_frames_asked;
+        self.cached_starts += cached_starts;
+        self.layers_switched += layers_switched;
+        self.feedbacks_out += feedbacks_out;
+        self.feedbacks_in += feedbacks_in;
+        self.paddings_out += paddings_out;
+        self.allowances_changed += allowances_changed;
+        self.packets_lost += packets_lost;
+        self.panicked_peers += panicked_peers;
+        self.refused_peers += refused_peers;
+        self.dropped_unknown_address += dropped_unknown_address;
+        self.contested_addresses += contested_addresses;
+        self.dropped_malformed += dropped_malformed;
+        self.dropped_unknown_ssrc += dropped_unknown_ssrc;
+        self.dropped_payload_type += dropped_payload_type;
+        self.dropped_duplicate += dropped_duplicate;
+        self.dropped_late += dropped_late;
+        self.dropped_padding += dropped_padding;
+        self.dropped_beyond_way += dropped_beyond_way;
+        self.dropped_tap += dropped_tap;
+        self.dropped_commands += dropped_commands;
+        self.transports += transports;
+    }
 }

@@ -1,12 +1,15 @@
 //! One layer of a track as its publisher sends it: what came and what is still owed, its packets on one unbroken line, and the wishes
 //! toward its source. A track without simulcast has one.
 
+mod mirrored;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use minamo_media::rtp::{Packet, Picture};
 use minamo_media::{Kind, NtpTime, TrackId};
 
+pub(crate) use self::mirrored::layers;
 use super::counts::Counts;
 use super::group::Group;
 use super::key_frames::{KeyFrames, Urgency};
@@ -59,6 +62,8 @@ pub(crate) struct Encoding {
     group: Option<Group>,
     pictures: Pictures,
     newest: Option<(Instant, u32)>,
+    /// Of a mirrored layer: the highest place that came over.
+    highest_taken: u64,
     rate: Rate,
     counts: Counts,
     clock: Option<SenderClock>,
@@ -78,6 +83,7 @@ impl Encoding {
             group: None,
             pictures: Pictures::new(codec),
             newest: None,
+            highest_taken: 0,
             rate: Rate::default(),
             counts: Counts::default(),
             clock: None,

@@ -43,6 +43,11 @@ impl Group {
         }
     }
 
+    /// When its first packet came.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Its first place.
     pub(super) fn first(&self) -> u64 {
         self.first

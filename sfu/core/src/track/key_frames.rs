@@ -60,6 +60,11 @@ impl KeyFrames {
         self.wanted = self.wanted.max(Some(urgency));
     }
 
+    /// How badly one is needed, if it is.
+    pub(crate) fn urgency(&self) -> Option<Urgency> {
+        self.wanted
+    }
+
     /// The publisher is heard again after a silence: it has not heard the questions of the meantime.
     pub(crate) fn revive(&mut self) {
         self.tries = 0;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use minamo_media::{Kind, NtpTime};
 
-pub(crate) use self::encoding::Encoding;
+pub(crate) use self::encoding::{Encoding, layers};
 pub(crate) use self::key_frames::Urgency;
 pub(crate) use self::pictures::Marks;
 pub(crate) use self::rate::TEMPORAL_MAX;
@@ -52,7 +52,7 @@ pub(crate) enum Refused {
 }
 
 /// The latest sender report, on the layer's line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SenderClock {
     pub ntp: NtpTime,
     pub rtp: u32,
@@ -82,6 +82,8 @@ pub(crate) struct Track {
     /// What the tap is given of a simulcast track: one layer at a time, as a subscriber would get it.
     pub feed: Option<Box<Downlink>>,
     pub watched: Watched,
+    /// Its publisher lives on another shard.
+    pub mirror: bool,
     encodings: Vec<Encoding>,
     /// One bit for each layer of which packets come.
     flowing: u8,
@@ -102,6 +104,7 @@ impl Track {
                 .map(|_| Loudness::default()),
             feed: (simulcast && spec.tap.is_some()).then(|| Box::new(Downlink::for_tap(&spec))),
             watched: Watched::new(layers),
+            mirror: false,
             encodings: (0..layers).map(|_| Encoding::new(&spec)).collect(),
             flowing: u8::from(!simulcast),
             began: None,

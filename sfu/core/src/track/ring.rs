@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::pictures::Marks;
 
 /// One packet with its place on the layer's line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// Place on the layer's line: dense, rising, 64 bits.
     pub seq: u64,

@@ -450,3 +450,9 @@ impl Transport {
 pub fn stun_ufrag(data: &[u8]) -> Option<&str> {
     stun::ufrag(data)
 }
+
+/// Whether this is an authentic connectivity check for these credentials of ours (RFC 8445 §7.3).
+#[must_use]
+pub fn is_authentic_check(data: &[u8], ice: &IceCredentials, identity: &Identity) -> bool {
+    stun::authenticate(data, ice, identity.crypto()).is_ok()
+}

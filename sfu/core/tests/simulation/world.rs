@@ -216,6 +216,7 @@ impl World {
             match event {
                 ShardEvent::Peer(peer, event) => self.peer_events.push((peer, event)),
                 ShardEvent::Tap(input) => self.tap.feed(self.now, input, &mut self.violations),
+                ShardEvent::Relay(..) => self.violations.push("a lone shard has nobody to tell".into()),
             }
         }
         while let Some(track) = self.tap.assembler.poll_wish() {

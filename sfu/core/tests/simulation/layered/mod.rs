@@ -2,6 +2,7 @@
 
 mod joins;
 mod shape;
+mod shards;
 mod source;
 mod stage;
 mod switching;

@@ -177,7 +177,7 @@ impl Stage {
                     self.tapped.packets.push((packet.sequence(), packet.timestamp(), slice, numbers));
                 }
                 ShardEvent::Tap(TapInput::Report { rtp32, ntp, .. }) => self.tapped.reports.push((rtp32, ntp)),
-                ShardEvent::Tap(_) => {}
+                ShardEvent::Tap(_) | ShardEvent::Relay(..) => {}
             }
         }
     }
