@@ -1,6 +1,6 @@
 //! Simulcast layers: what is wished and what is sent.
 
-/// Which of a track's simulcast layers, counted from the lowest: an index into [`Uplink::rids`].
+/// Which of a track's simulcast layers, counted from the lowest: an index into [`Uplink::rids`](super::Uplink::rids).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Layer(pub u8);
 

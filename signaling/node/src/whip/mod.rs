@@ -9,7 +9,7 @@
 //! these the one that was first; `?publisher=` names another by its connection id or client id. Each further section of a kind in its
 //! offer gets the next publisher. WHEP has no second negotiation, so the answer lists every codec that the client offers and we
 //! know, and when a publisher goes, the next one, or the same once it is back, is sent in the section and under the SSRC of the
-//! one before; see [`viewing`].
+//! one before; see `viewing`.
 //!
 //! Errors are those of the JSON API. Every request but `OPTIONS` needs a bearer string: the API token; or, where the channel has an
 //! auth webhook, any that this lets in: it is asked with `metadata.access_token`, and the session's URL takes the same string.
