@@ -11,8 +11,8 @@ const GROUP: Duration = Duration::from_millis(5);
 /// what waits any longer comes too late.
 const WAIT_MAX: Duration = Duration::from_millis(400);
 const BYTES_MIN: usize = 30_000;
-/// Emptied buffers that are kept.
-const SPARE_MAX: usize = 64;
+/// Emptied buffers that are kept, 20 KB, as long as it paces.
+const SPARE_MAX: usize = 16;
 
 /// A packet that is ready but for its transport-wide number, which it gets when it leaves.
 #[derive(Debug)]
@@ -47,6 +47,9 @@ pub(super) struct Pacer {
 impl Pacer {
     pub(super) fn set_rate(&mut self, rate: Option<u64>) {
         self.rate = rate.map(|rate| rate.max(50_000));
+        if rate.is_none() && self.queue.is_empty() {
+            self.spare = Vec::new();
+        }
     }
 
     /// A new packet, in order.
