@@ -132,7 +132,7 @@ describe('a subscriber over a bad link', { concurrency: 1, skip }, () => {
     let pair;
     before(async () => {
       pair = await Pair.join(world, { simulcast: true, videoCodecType: 'H264' }, { simulcast: true });
-      await pair.best(40_000);
+      await pair.best(60_000);
     });
     after(async () => { await pair?.close(); });
 
@@ -145,7 +145,7 @@ describe('a subscriber over a bad link', { concurrency: 1, skip }, () => {
 
     test('600 kbit/s: a lower layer within 3 s, and sound stays whole', { timeout: 90_000 }, async (t) => {
       await link.both({ delay: 50 });
-      await pair.best(30_000);
+      await pair.best(45_000);
       await link.set({ down: NARROW, up: { delay: 50 } });
       const begun = Date.now();
       const [, whole] = await Promise.all([

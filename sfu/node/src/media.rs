@@ -80,6 +80,7 @@ pub(crate) struct MediaThread {
 }
 
 impl MediaThread {
+    #[expect(clippy::too_many_arguments, reason = "all that a thread is made of, put together at one place")]
     pub(crate) fn new(
         poll: Poll,
         socket: MediaSocket,

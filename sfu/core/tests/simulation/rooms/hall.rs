@@ -164,7 +164,7 @@ impl Hall {
         let bundle = bundle.filter(|_| !self.flaws.bundles_forgotten);
         let view = View::new(LayerWish::Best, None);
         let newcomer = Newcomer { role, client: String::new(), bundle, view, filters: Vec::new() };
-        self.room.join(member.connection.clone(), newcomer).unwrap();
+        self.room.join(member.connection.clone(), newcomer).expect("it was not there");
         self.members.insert(peer, member);
         self.most = self.most.max(self.members.len());
         let ufrag = format!("ufrag{peer}");
@@ -188,7 +188,7 @@ impl Hall {
             member.sources.push(Source::new(self.now, TrackId(self.tracks), member.published, codec, layers, dice));
         }
         let info = |source: &Source| TrackInfo { track: source.track, publisher: member.connection.clone(), codec: source.codec };
-        self.room.publish(&member.connection, member.sources.iter().map(info).collect()).unwrap();
+        self.room.publish(&member.connection, member.sources.iter().map(info).collect()).expect("few tracks");
         for uplink in member.sources.iter().map(Source::uplink).collect::<Vec<_>>() {
             self.command(Command::AddUplink(PeerId(peer), uplink));
         }
