@@ -42,6 +42,9 @@ struct Burst {
     panics: usize,
 }
 
+/// A burst of which nobody has anything yet: when its packets arrived, and their places.
+type Fresh<'a> = (TrackId, Layer, &'a [(Instant, u64)]);
+
 /// The bursts whose fan-out is not complete.
 #[derive(Debug, Default)]
 pub(super) struct Fanout {
@@ -88,7 +91,7 @@ impl Fanout {
     }
 
     /// The first burst, if nobody was served yet.
-    pub(super) fn fresh(&self) -> Option<(TrackId, Layer, &[(Instant, u64)])> {
+    pub(super) fn fresh(&self) -> Option<Fresh<'_>> {
         let burst = self.bursts.front().filter(|burst| burst.served == 0)?;
         Some((burst.track, burst.layer, &burst.packets))
     }

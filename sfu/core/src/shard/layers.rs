@@ -120,8 +120,8 @@ impl<T: PeerTransport> Shard<T> {
     pub(super) fn watched_here(&mut self, track: TrackId) -> u8 {
         let (Some(entry), Some(subscribers)) = (self.tracks.get(&track), self.subscribers.get(&track)) else { return 0 };
         let peers = &mut self.peers;
-        let mut of = |subscriber| Some(watched_by(peers.get_mut(subscriber)?.downlink(track)?, entry));
-        subscribers.iter().filter_map(|subscriber| of(subscriber)).fold(0, |bits, layers| bits | layers)
+        let of = |subscriber| Some(watched_by(peers.get_mut(subscriber)?.downlink(track)?, entry));
+        subscribers.iter().filter_map(of).fold(0, |bits, layers| bits | layers)
     }
 
     /// Tells of sound that has stopped.

@@ -56,14 +56,14 @@ impl<T: PeerTransport> Shard<T> {
 
     /// The second subscriber in a row was given up over packets of this mirror: its publisher is to go.
     pub(in crate::shard) fn blame_home(&mut self, track: TrackId) {
-        self.to_home(track, Word::Blame(track));
+        self.tell_home(track, Word::Blame(track));
     }
 
     pub(in crate::shard) fn wish_home_bitrate(&mut self, track: TrackId, bits_per_second: u64) {
-        self.to_home(track, Word::Bitrate(track, bits_per_second));
+        self.tell_home(track, Word::Bitrate(track, bits_per_second));
     }
 
-    fn to_home(&mut self, track: TrackId, word: Word) {
+    fn tell_home(&mut self, track: TrackId, word: Word) {
         let mirror = self.tracks.get(&track).is_some_and(|entry| entry.mirror);
         let home = self.relay.as_ref().filter(|_| mirror).and_then(|relay| relay.remote.get(&track)).map(|remote| remote.home);
         if home.is_some() {
@@ -141,7 +141,7 @@ impl<T: PeerTransport> Shard<T> {
     fn renew(&mut self, track: TrackId) {
         if self.subscribers.contains_key(&track) {
             let watched = self.watched_here(track);
-            self.to_home(track, Word::Watched(track, watched));
+            self.tell_home(track, Word::Watched(track, watched));
         } else {
             self.forget_track(track);
         }
@@ -153,10 +153,10 @@ impl<T: PeerTransport> Shard<T> {
         for (layer, wants) in wants.into_iter().enumerate() {
             let layer = Layer(layer as u8);
             if !wants.missing.is_empty() {
-                self.to_home(track, Word::Missing(track, layer, wants.missing));
+                self.tell_home(track, Word::Missing(track, layer, wants.missing));
             }
             if let Some(urgency) = wants.key_frame {
-                self.to_home(track, Word::KeyFrame(track, layer, urgency));
+                self.tell_home(track, Word::KeyFrame(track, layer, urgency));
             }
         }
     }

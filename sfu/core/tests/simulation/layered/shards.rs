@@ -21,6 +21,8 @@ const PUBLISHER: PeerId = PeerId(0);
 /// As long as a media thread may rest.
 const CROSSING: Duration = Duration::from_millis(1);
 
+type Flight = Reverse<(Instant, u64, bool, PeerId, Vec<u8>)>;
+
 /// Two shards; peers with even numbers live on the first, the others on the second.
 struct Pair {
     now: Instant,
@@ -36,7 +38,7 @@ struct Pair {
     crossed: [usize; 2],
     events: Vec<(PeerId, PeerEvent)>,
     dice: Dice,
-    flights: BinaryHeap<Reverse<(Instant, u64, bool, PeerId, Vec<u8>)>>,
+    flights: BinaryHeap<Flight>,
     flown: u64,
 }
 
