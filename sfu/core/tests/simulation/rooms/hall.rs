@@ -257,7 +257,7 @@ impl Hall {
         member.blocked = (!lifts).then_some(Block { since: now, sender: sender.filter(|_| !of_all), kind });
         let filters = member.blocked.iter().map(filter_of).collect();
         if !self.flaws.filters_forgotten {
-            self.room.set_filters(&member.connection, filters).unwrap();
+            self.room.set_filters(&member.connection, filters).expect("it is there");
         }
         self.subscribe_everybody();
     }
