@@ -31,7 +31,7 @@ pub(super) fn chunks(packet: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     while !rest.is_empty() {
         let header = rest.get(..CHUNK_HEADER)?;
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let chunk = rest.get(..length).filter(|chunk| is_whole(header[0], chunk))?;
+        let chunk = rest.get(..length).filter(|chunk| is_whole(header[0], chunk, rest.len()))?;
         chunks.push((header[0], chunk));
         // The padding of the last chunk may be missing (RFC 9260 §3.2).
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
@@ -39,7 +39,8 @@ pub(super) fn chunks(packet: &[u8]) -> Option<Vec<(u8, &[u8])>> {
     Some(chunks)
 }
 
-fn is_whole(kind: u8, chunk: &[u8]) -> bool {
+/// `left`: bytes of the packet from the chunk on.
+fn is_whole(kind: u8, chunk: &[u8], left: usize) -> bool {
     match kind {
         DATA => chunk.len() > DATA_HEADER,
         INIT | INIT_ACK => chunk.get(20..).is_some_and(parameters_fit),
@@ -47,7 +48,7 @@ fn is_whole(kind: u8, chunk: &[u8]) -> bool {
         SHUTDOWN => chunk.len() == 8,
         // One of them at least.
         HEARTBEAT | HEARTBEAT_ACK | RECONFIG => chunk.get(4..).is_some_and(|rest| !rest.is_empty() && parameters_fit(rest)),
-        ABORT | ERROR => chunk.get(4..).is_some_and(parameters_fit),
+        ABORT | ERROR => causes_fit(chunk, left),
         FORWARD_TSN => chunk.len() >= 8 && chunk.len().is_multiple_of(4),
         _ => chunk.len() >= CHUNK_HEADER,
     }
@@ -60,7 +61,22 @@ pub(super) fn gap_blocks(sack: &[u8]) -> Option<&[u8]> {
     sack.get(16..16 + 4 * blocks).filter(|_| sack.len() == 16 + 4 * (blocks + duplicates))
 }
 
-/// Parameters, or causes of errors, which look the same.
+/// Causes of errors. `rtc-sctp` walks over them without their padding and until the packet's end, not the chunk's, so that is how they
+/// must fit; what does not is the end of the association, which most of these chunks are anyway.
+fn causes_fit(chunk: &[u8], left: usize) -> bool {
+    let mut at = CHUNK_HEADER;
+    while at + PARAMETER_HEADER <= left {
+        let Some(&[_, _, high, low]) = chunk.get(at..).and_then(<[u8]>::first_chunk) else { return false };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if length < PARAMETER_HEADER || at + length > chunk.len() {
+            return false;
+        }
+        at += length;
+    }
+    true
+}
+
+/// Parameters.
 fn parameters_fit(mut rest: &[u8]) -> bool {
     while !rest.is_empty() {
         let Some(&[kind, more, high, low]) = rest.first_chunk::<PARAMETER_HEADER>() else { return false };
