@@ -12,6 +12,7 @@ use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 
 use crate::engine::{Scene, credentials};
 use crate::light::Kit;
+use crate::media::PER_SECOND;
 use crate::process::{Load, Server, connect_tracks};
 
 /// Datagrams a second from unknown addresses.
@@ -93,6 +94,10 @@ pub fn run(length: Duration, sabotage: bool) -> Result<()> {
     let (quiet_lost, quiet) = (load.lost(), server.count()?);
     load.play(length, true)?;
     let (calm_lost, calm) = (load.lost(), server.count()?);
+    let due = PER_SECOND * (SCENE.peers() - SCENE.publishers()) as u64 * length.as_secs();
+    if calm[2] - quiet[2] < due * 4 / 5 {
+        bail!("only {} of {due} packets are forwarded in peace: there is nothing to lose", calm[2] - quiet[2]);
+    }
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let flooder = std::thread::spawn({
         let (address, stop, sent) = (server.address, stop.clone(), sent.clone());

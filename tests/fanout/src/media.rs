@@ -15,6 +15,9 @@ pub const AUDIO_BYTES: usize = 160;
 /// Packets a second, of both.
 pub const PER_SECOND: u64 = 30 * PICTURE as u64 + 50;
 
+/// STAP-A (RFC 6184 §5.7.1) of an SPS and a PPS.
+const PARAMETER_SETS: [u8; 13] = [0x78, 0, 4, 0x67, 0x42, 0xe0, 0x1f, 0, 4, 0x68, 0xce, 0x3c, 0x80];
+
 const VIDEO: Payload = Payload { codec: Codec::H264, pt: 102, rtx_pt: Some(103) };
 const AUDIO: Payload = Payload { codec: Codec::Opus, pt: 111, rtx_pt: None };
 const EXTENSIONS: Extensions = Extensions {
@@ -84,16 +87,20 @@ impl Source {
     pub fn picture(&mut self) -> Vec<Vec<u8>> {
         let key = self.pictures.is_multiple_of(600);
         self.pictures += 1;
-        (0..PICTURE)
+        let timestamp = self.pictures.wrapping_mul(3000);
+        // As encoders do: parameter sets before each key frame. Nobody may begin without them.
+        let sets = key.then(|| self.packet(0, false, timestamp, &PARAMETER_SETS));
+        let slices = (0..PICTURE)
             .map(|at| {
                 // FU-A (RFC 6184 §5.8) of an IDR or of another slice.
                 let kind = if key { 5 } else { 1 };
                 let ends = u8::from(at == 0) << 7 | u8::from(at + 1 == PICTURE) << 6;
                 let mut payload = vec![0x5A; VIDEO_BYTES];
                 payload[..2].copy_from_slice(&[0x7C, ends | kind]);
-                self.packet(0, at + 1 == PICTURE, self.pictures.wrapping_mul(3000), &payload)
+                self.packet(0, at + 1 == PICTURE, timestamp, &payload)
             })
-            .collect()
+            .collect::<Vec<_>>();
+        sets.into_iter().chain(slices).collect()
     }
 
     /// 20 ms of sound.
