@@ -28,7 +28,7 @@ impl Server {
         let port = free_port()?;
         let data = std::env::temp_dir().join(format!("minamo-bench-{}", std::process::id()));
         let child = spawn(&binary, port, &data)?;
-        let server = Self { child, port, data, http: reqwest::Client::new() };
+        let server = Self { child, port, data, http: crate::http_client().build()? };
         for _ in 0..200 {
             if server.http.get(format!("{}/readyz", server.base())).send().await.is_ok_and(|r| r.status().is_success()) {
                 return Ok(server);

@@ -49,7 +49,7 @@ impl Fetched {
 
 impl Fetcher {
     pub(super) fn new(multivariant: &str, start: Instant) -> Result<Self> {
-        let client = |gzip| Client::builder().gzip(gzip).timeout(TIMEOUT).connect_timeout(Duration::from_secs(5)).build();
+        let client = |gzip| crate::http_client().gzip(gzip).timeout(TIMEOUT).connect_timeout(Duration::from_secs(5)).build();
         let multivariant = Url::parse(multivariant).context("this is no URL")?;
         Ok(Self { multivariant, start, unzipping: client(true)?, bare: client(false)? })
     }
