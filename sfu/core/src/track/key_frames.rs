@@ -17,10 +17,11 @@ const TRIES_MAX: u32 = 20;
 const SPACING: Duration = Duration::from_secs(2);
 /// Key frames in a row for those who cannot, before the budget holds them back.
 const BURST: u32 = 4;
-/// The budget: key frames take at most a tenth of what the source sends, within these bounds.
+/// The budget: key frames take at most a tenth of what the source sends, within these bounds. The upper one stays below the two seconds
+/// at which HLS wants its segments cut.
 const SHARE: u32 = 10;
 const REFILL_MIN: Duration = Duration::from_secs(1);
-const REFILL_MAX: Duration = Duration::from_secs(4);
+const REFILL_MAX: Duration = Duration::from_millis(1500);
 
 /// How badly a key frame is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,7 +180,7 @@ mod tests {
         let (light, first) = a_minute_of(Urgency::Now, 5000);
         assert!((60..=64).contains(&light) && first >= 4, "{light} {first}");
         let (heavy, first) = a_minute_of(Urgency::Now, 50_000);
-        assert!((15..=19).contains(&heavy) && first == 4, "{heavy} {first}");
+        assert!((40..=44).contains(&heavy) && first == 5, "{heavy} {first}");
     }
 
     #[test]
