@@ -19,6 +19,7 @@ need cc build-essential
 need cmake cmake
 need nasm nasm
 need pkg-config pkg-config
+need /usr/include/vpx/vpx_decoder.h libvpx-dev
 if [ "$what" = test ]; then
     need chromium chromium
     need firefox-esr firefox-esr

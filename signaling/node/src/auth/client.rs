@@ -84,7 +84,7 @@ fn build(private_allowed: bool) -> Result<reqwest::Client, Box<dyn std::error::E
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut builder = reqwest::Client::builder()
-        .use_preconfigured_tls(tls.with_root_certificates(roots).with_no_client_auth())
+        .tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth())
         .redirect(Policy::none())
         .no_proxy()
         .timeout(TIMEOUT)
