@@ -38,6 +38,26 @@ impl AudioSpecificConfig {
         }
     }
 
+    /// The header that makes a raw frame of `frame_len` bytes one of an ADTS stream (§1.A.2.2). `None` for a rate that is not in the
+    /// table, or a frame that is too long for the field (8,184 bytes).
+    #[must_use]
+    pub fn adts_header(self, frame_len: usize) -> Option<[u8; 7]> {
+        let index = RATES.iter().position(|rate| *rate == self.sample_rate)? as u8;
+        let length = u16::try_from(frame_len + 7).ok().filter(|length| *length < 1 << 13)?;
+        let channels = self.channels & 0x07;
+        Some([
+            0xFF,
+            // MPEG-4, no CRC.
+            0xF1,
+            (OBJECT_TYPE_LC - 1) << 6 | index << 2 | channels >> 2,
+            (channels & 3) << 6 | (length >> 11) as u8,
+            (length >> 3) as u8,
+            // Buffer fullness 0x7FF: variable bit rate; one frame.
+            ((length & 7) << 5) as u8 | 0x1F,
+            0xFC,
+        ])
+    }
+
     /// Reads the config of an AAC-LC track; `None` for anything else or if bytes are missing.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {

@@ -7,6 +7,7 @@ pub mod aac;
 pub mod fmp4;
 pub mod h264;
 pub mod id;
+pub mod mpegts;
 pub mod opus;
 pub mod rtp;
 pub mod tap;

@@ -3,9 +3,11 @@
 
 mod fragment;
 mod init;
+mod read;
 
 pub use fragment::{Sample, fragment};
 pub use init::{init_segment_aac, init_segment_h264};
+pub use read::{TimedSample, TrackFormat, TrackInit, first_time, samples, track_init};
 
 use crate::h264::SpsError;
 
@@ -24,6 +26,9 @@ pub enum Fmp4Error {
     /// A sample or the fragment is larger than its field (2 GiB).
     #[error("a fragment of more than 2 GiB")]
     TooLarge,
+    /// What was to be read is no init segment or fragment of one track.
+    #[error("not an init segment or fragments of one track")]
+    Unreadable,
     /// A value does not fit into its box.
     #[error("cannot encode a box: {0}")]
     Encode(#[from] shiguredo_mp4::Error),

@@ -7,6 +7,7 @@ mod fmp4;
 mod h264;
 mod header;
 mod key;
+mod mpegts;
 mod payload_h264;
 mod payload_layers;
 mod payload_vp8;
