@@ -7,7 +7,6 @@ mod bare;
 mod clock;
 mod engine;
 mod flood;
-mod light;
 mod media;
 mod process;
 mod serve;
@@ -18,6 +17,7 @@ mod stacks;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use minamo_fanout::light;
 
 use self::bare::Limits;
 use self::engine::Scene;

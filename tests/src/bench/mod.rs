@@ -1,4 +1,7 @@
 //! Pieces of `make bench`: the server as a process of its own whose CPU time is read from outside, and the bare limit.
 
 pub mod bare;
+pub mod channels;
+pub mod clip;
+pub mod publishers;
 pub mod server;

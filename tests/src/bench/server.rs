@@ -1,6 +1,7 @@
 //! The server under test: a release binary in a process of its own, whose CPU time the kernel counts for us.
 
-use std::net::{TcpListener, UdpSocket};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -38,7 +39,9 @@ impl Server {
         bail!("the server did not become ready");
     }
 
-    fn base(&self) -> String {
+    /// `http://…` without a slash at its end.
+    #[must_use]
+    pub fn base(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
@@ -98,6 +101,48 @@ impl Server {
             nanoseconds += text.split(' ').next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
         }
         Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    /// The same by thread: names without the numbers at their ends.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn threads(&self) -> Result<BTreeMap<String, Duration>> {
+        let mut spent = BTreeMap::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?.path();
+            let read = |file| std::fs::read_to_string(task.join(file)).unwrap_or_default();
+            let nanoseconds = read("schedstat").split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
+            let name = read("comm").trim().trim_end_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned();
+            *spent.entry(name).or_insert(Duration::ZERO) += Duration::from_nanos(nanoseconds);
+        }
+        Ok(spent)
+    }
+
+    /// Publishes by WHIP; answers the answer.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn whip(&self, channel: &str, offer: String) -> Result<String> {
+        let request = self.http.post(format!("{}/whip/{channel}", self.base())).header("content-type", "application/sdp");
+        let response = request.bearer_auth(TOKEN).body(offer).send().await?;
+        let (status, text) = (response.status(), response.text().await?);
+        if !status.is_success() {
+            bail!("WHIP: {status}: {text}");
+        }
+        Ok(text)
+    }
+
+    /// Where HTTP and media are.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Open file descriptors.

@@ -8,24 +8,30 @@ use anyhow::{Context, Result, bail};
 use minamo_client::demo::{self, DemoOptions};
 use minamo_client::peer::{Peer, PeerEvent, PeerOptions};
 use minamo_client::source::SourceOptions;
-use minamo_tests::bench::{bare, server::Server};
+use minamo_tests::bench::{bare, channels, server::Server};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 const WARM_UP: Duration = Duration::from_secs(6);
 const MEASURE: Duration = Duration::from_secs(20);
 const SUBSCRIBERS: usize = 64;
+/// Transmuxed channels in one server: the aim is that one core bears them.
+const CHANNELS: usize = 50;
 /// RTP packets to subscribers.
 const PACKETS: &str = "minamo_sfu_rtp_out_total";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("fanout") {
-        return fanout();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some("fanout") => return fanout(),
+        Some("channels") => return channels::run(words.get(1).map_or(Ok(CHANNELS), |count| count.parse())?).await,
+        _ => {}
     }
     println!("bare limit (header rewrite + AES-128-GCM + sendto on loopback, {SUBSCRIBERS} peers) …");
     let before = Limits::measure()?;
     transmuxed_channel().await?;
+    channels::run(CHANNELS).await?;
     let forwarded = forwarding().await?;
     println!("bare limit once more, as the machine may have become slower or faster …");
     let after = Limits::measure()?;

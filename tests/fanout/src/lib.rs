@@ -1,0 +1,3 @@
+//! The light peer, for benchmarks elsewhere.
+
+pub mod light;
