@@ -44,6 +44,9 @@ struct Flags {
     /// Base of the URLs in answers (http.public_url)
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// HTTPS with a certificate of our own, which browsers ask about once (tls.self_signed)
+    #[arg(long)]
+    self_signed: bool,
     /// UDP address of media (rtc.listen)
     #[arg(long, value_name = "ADDRESS:PORT")]
     rtc_listen: Option<SocketAddr>,
@@ -67,6 +70,7 @@ impl Flags {
         let given = [
             ("http.listen", self.listen.map(|address| address.to_string())),
             ("http.public_url", self.public_url.clone()),
+            ("tls.self_signed", self.self_signed.then(|| "true".to_owned())),
             ("rtc.listen", self.rtc_listen.map(|address| address.to_string())),
             ("rtc.public_ips", (!ips.is_empty()).then(|| ips.join(","))),
             ("data_dir", self.data_dir.clone()),

@@ -89,7 +89,7 @@ fn directions(server: &Server, channel: &Channel) -> String {
         ("API token", token.to_owned()),
     ];
     if let Some(address) = network_address(server) {
-        rows.insert(1, ("  elsewhere", PublicUrl::of_address(address).watch_url(channel).unwrap_or_default()));
+        rows.insert(1, ("  elsewhere", server.url_at(address).watch_url(channel).unwrap_or_default()));
     }
     let curl = format!(
         "curl -s {} -H 'X-Sora-Target: ImageFlux_20180905.CreateChannel' -H 'Authorization: Bearer {token}' \\\n  \
@@ -102,11 +102,12 @@ fn directions(server: &Server, channel: &Channel) -> String {
 /// `localhost` rather than `127.0.0.1`: both may use the camera, one is easier to say.
 fn browser_url(server: &Server) -> PublicUrl {
     let local = server.addresses().local_http();
-    let own = PublicUrl::of_address(local);
+    let own = server.url_at(local);
     if *server.public_url() != own || !local.ip().is_loopback() {
         return server.public_url().clone();
     }
-    format!("http://localhost:{}", local.port()).parse().unwrap_or(own)
+    let scheme = if own.is_secure() { "https" } else { "http" };
+    format!("{scheme}://localhost:{}", local.port()).parse().unwrap_or(own)
 }
 
 /// Where others on the network find us: only when we listen on every address.

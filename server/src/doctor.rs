@@ -13,6 +13,7 @@ use minamo_transcode::{CHANNELS, I420, OpenH264Encoder, OpusEncoder, OpusToAac, 
 
 use crate::config::Config;
 use crate::server::open_catalog;
+use crate::tls::{Names, Tls};
 
 /// One thing looked at.
 struct Finding {
@@ -42,6 +43,7 @@ impl fmt::Display for Finding {
 pub(crate) async fn run(config: &Config) -> ExitCode {
     let mut findings = vec![http_port(config)];
     findings.extend(media(config));
+    findings.extend(certificate(config));
     findings.extend([data_folder(config), catalog(config).await, video_codec(), audio_codecs(), clock()]);
     let mut out = std::io::stdout().lock();
     for finding in &findings {
@@ -111,6 +113,20 @@ fn data_folder(config: &Config) -> Finding {
         Ok(format!("{} is writable", folder.display()))
     };
     finding("data_dir", probe().map_err(|error| format!("{}: {error}", folder.display())))
+}
+
+/// Where TLS is on.
+fn certificate(config: &Config) -> Option<Finding> {
+    let Some(path) = &config.tls.certificate else {
+        // It is made by the server, which knows its names.
+        let own = "a certificate of our own: browsers ask about it once".to_owned();
+        return config.tls.self_signed.then(|| finding::<String>("tls", Ok(own)));
+    };
+    match Tls::start(&config.tls, &config.data_dir, &Names::default()) {
+        Ok(None) => None,
+        Ok(Some(_)) => Some(finding::<String>("tls", Ok(format!("{} and its key fit", path.display())))),
+        Err(error) => Some(finding("tls", Err(error))),
+    }
 }
 
 async fn catalog(config: &Config) -> Finding {

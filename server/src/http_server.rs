@@ -3,25 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::Request;
+use axum::http::uri::{Authority, PathAndQuery};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use minamo_sfu::{OPENING_BYTES, Opening, Sfu, opening};
+use minamo_signaling::api::OverTls;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::arrival::{Arrival, Doors, FIRST_WITHIN};
+
 /// Open connections; at the bound new ones wait in the system's backlog.
 const CONNECTIONS_MAX: usize = 20_000;
 /// A connection that does not send a whole request head for so long is closed, idle ones too.
-const HEAD_WITHIN: Duration = Duration::from_secs(60);
+const HEAD_WITHIN: Duration = FIRST_WITHIN;
 /// What is under way at the end may take so long.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Between two looks at the few bytes of a connection that cannot be told yet.
-const PEEK_AGAIN: Duration = Duration::from_millis(5);
 /// After an error of accept: usually no file descriptors are left, and some may come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,14 +36,13 @@ pub(crate) struct HttpServer {
 }
 
 impl HttpServer {
-    /// Connections that carry media go to `sfu`.
-    pub(crate) fn spawn(listener: TcpListener, router: Router, sfu: Sfu) -> Self {
-        Self::spawn_with(listener, router, Some(sfu), DRAIN)
+    pub(crate) fn spawn(listener: TcpListener, router: Router, doors: Doors) -> Self {
+        Self::spawn_with(listener, router, doors, DRAIN)
     }
 
-    fn spawn_with(listener: TcpListener, router: Router, sfu: Option<Sfu>, drain: Duration) -> Self {
+    fn spawn_with(listener: TcpListener, router: Router, doors: Doors, drain: Duration) -> Self {
         let stop = CancellationToken::new();
-        let running = tokio::spawn(serve(listener, router, sfu, drain, stop.clone()));
+        let running = tokio::spawn(serve(listener, Routers::new(router), doors, drain, stop.clone()));
         Self { stop, running }
     }
 
@@ -51,21 +55,18 @@ impl HttpServer {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, sfu: Option<Sfu>, drain: Duration, stop: CancellationToken) {
+async fn serve(listener: TcpListener, routers: Routers, doors: Doors, drain: Duration, stop: CancellationToken) {
     let builder = builder();
     let connections = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut tasks = JoinSet::new();
     while let Some((stream, slot)) = next(&listener, &slots, &stop).await {
-        let (builder, watcher, service) = (builder.clone(), connections.watcher(), TowerToHyperService::new(router.clone()));
-        let (sfu, stop) = (sfu.clone(), stop.clone());
+        let (builder, watcher, routers) = (builder.clone(), connections.watcher(), routers.clone());
+        let (doors, stop) = (doors.clone(), stop.clone());
         tasks.spawn(async move {
-            let looked = stop.run_until_cancelled(unless_media(stream, sfu.as_ref())).await;
-            let Some(stream) = looked.flatten() else { return };
-            let connection = watcher.watch(builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned());
-            if let Err(error) = connection.await {
-                tracing::trace!(error, "a connection ended");
-            }
+            let sorted = stop.run_until_cancelled(doors.sort(stream)).await;
+            let Some(arrival) = sorted.flatten() else { return };
+            routers.serve(arrival, &builder, watcher).await;
             drop(slot);
         });
         while tasks.try_join_next().is_some() {}
@@ -77,29 +78,48 @@ async fn serve(listener: TcpListener, router: Router, sfu: Option<Sfu>, drain: D
     tasks.shutdown().await;
 }
 
-/// Looks at the first bytes without taking them. Media goes to the SFU; `None` then, and when nothing comes.
-async fn unless_media(stream: TcpStream, sfu: Option<&Sfu>) -> Option<TcpStream> {
-    let Some(sfu) = sfu.filter(|sfu| sfu.takes_tcp()) else { return Some(stream) };
-    let looked = tokio::time::timeout(HEAD_WITHIN, async {
-        let mut first = [0; OPENING_BYTES];
-        loop {
-            let length = stream.peek(&mut first).await.ok()?;
-            match opening(&first[..length]) {
-                // Closed before it said anything.
-                Opening::Unclear if length == 0 => return None,
-                // Peeking does not wait for more than what is there.
-                Opening::Unclear => tokio::time::sleep(PEEK_AGAIN).await,
-                clear => return Some(clear),
-            }
+/// Each connection is served by the router for how it came.
+#[derive(Clone)]
+struct Routers {
+    plain: Router,
+    secure: Router,
+    elsewhere: Router,
+}
+
+impl Routers {
+    fn new(router: Router) -> Self {
+        let secure = router.clone().layer(Extension(OverTls));
+        Self { plain: router, secure, elsewhere: Router::new().fallback(to_https) }
+    }
+
+    async fn serve(&self, arrival: Arrival, builder: &Builder<TokioExecutor>, watcher: Watcher) {
+        match arrival {
+            Arrival::Plain(stream) => serve_one(stream, &self.plain, builder, watcher).await,
+            Arrival::Secure(stream) => serve_one(*stream, &self.secure, builder, watcher).await,
+            Arrival::Elsewhere(stream) => serve_one(stream, &self.elsewhere, builder, watcher).await,
         }
-    });
-    match looked.await {
-        Ok(Some(Opening::Media(_))) => {
-            sfu.take_stream(stream.into_std().ok()?);
-            None
-        }
-        Ok(Some(_)) => Some(stream),
-        Ok(None) | Err(_) => None,
+    }
+}
+
+async fn serve_one<S>(stream: S, router: &Router, builder: &Builder<TokioExecutor>, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(router.clone());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::trace!(error, "a connection ended");
+    }
+}
+
+/// The same place over TLS.
+async fn to_https(request: Request) -> Response {
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = named.and_then(|host| host.parse::<Authority>().ok()).filter(|host| !host.as_str().contains('@'));
+    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+    match host {
+        Some(host) => Redirect::permanent(&format!("https://{host}{path}")).into_response(),
+        None => (StatusCode::BAD_REQUEST, "this server speaks HTTPS here\n").into_response(),
     }
 }
 
@@ -143,12 +163,14 @@ mod tests {
     use std::time::Duration;
 
     use axum::Router;
+    use axum::body::Body;
+    use axum::http::Request;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::Notify;
 
-    use super::HttpServer;
+    use super::{Doors, HttpServer, to_https};
 
     /// Far longer than any test takes: who waits for it hangs.
     const NEVER: Duration = Duration::from_secs(3600);
@@ -156,7 +178,7 @@ mod tests {
     async fn start(router: Router, drain: Duration) -> (HttpServer, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (HttpServer::spawn_with(listener, router, None, drain), address)
+        (HttpServer::spawn_with(listener, router, Doors::default(), drain), address)
     }
 
     async fn rest_of(mut stream: TcpStream) -> String {
@@ -196,5 +218,21 @@ mod tests {
         half.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
         server.shutdown().await;
         assert_eq!(rest_of(half).await, "");
+    }
+
+    #[tokio::test]
+    async fn plain_http_from_elsewhere_is_sent_to_https() {
+        let location = async |host: Option<&str>, path: &str| {
+            let request = Request::builder().uri(path);
+            let request = host.into_iter().fold(request, |request, host| request.header("host", host));
+            let answer = to_https(request.body(Body::empty()).unwrap()).await;
+            (answer.status().as_u16(), answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned()))
+        };
+        let to = |url: &str| (308, Some(url.to_owned()));
+        assert_eq!(location(Some("live.example:8080"), "/watch/a?x=1").await, to("https://live.example:8080/watch/a?x=1"));
+        assert_eq!(location(Some("[2001:db8::1]"), "/").await, to("https://[2001:db8::1]/"));
+        for host in [None, Some("a b"), Some("me:secret@host")] {
+            assert_eq!(location(host, "/").await, (400, None), "{host:?}");
+        }
     }
 }

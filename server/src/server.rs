@@ -1,7 +1,7 @@
 //! The whole product as a value.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +16,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 
+use crate::addresses::{Addresses, relay_over_tls};
+use crate::arrival::Doors;
 use crate::config::{Config, Turn};
 use crate::http_server::HttpServer;
 use crate::operations::{self, Operations};
 use crate::programmes::HlsProgrammes;
+use crate::tls::{Tls, TlsError};
 use crate::token::{Token, TokenError};
 use crate::{headers, pages, telemetry};
 
@@ -28,34 +31,11 @@ pub struct Server {
     addresses: Addresses,
     token: Token,
     public_url: PublicUrl,
+    secure: bool,
     parts: Parts,
     http: HttpServer,
     stopping: CancellationToken,
     _stops_when_dropped: DropGuard,
-}
-
-/// Where a server can be reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    /// HTTP, as bound: the port is a real one even when the system chose it.
-    pub http: SocketAddr,
-    /// The UDP port of media.
-    pub rtc_port: u16,
-    /// What clients are told to send media to.
-    pub candidates: Vec<SocketAddr>,
-}
-
-impl Addresses {
-    /// The HTTP address for somebody on this machine.
-    #[must_use]
-    pub fn local_http(&self) -> SocketAddr {
-        let ip = match self.http.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        SocketAddr::new(ip, self.http.port())
-    }
 }
 
 /// A server could not start. Displays in one line that says what to change.
@@ -75,6 +55,9 @@ pub enum StartError {
     /// The catalog cannot be opened.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// There is no certificate, though there should be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The API token cannot be kept.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -119,11 +102,20 @@ impl Server {
         let (gateway, sfu) = start_media(&config, http_address).await?;
         let programmes: Arc<dyn Programmes> = Arc::new(HlsProgrammes { gateway: gateway.clone() });
         reopen(&catalog, &*programmes).await?;
-        let limits = SignalingConfig { relay: relay_policy(config.rtc.turn), ..config.signaling.config(&config.webhook) };
+        let addresses = Addresses { http: http_address, rtc_port: sfu.local_port(), candidates: sfu.candidates().to_vec() };
+        let tls = Tls::start(&config.tls, &config.data_dir, &addresses.names(config.http.public_url.as_ref()))?;
+        let limits = SignalingConfig {
+            relay: relay_policy(config.rtc.turn),
+            relay_over_tls: tls.as_ref().and_then(|_| relay_over_tls(&config, &addresses)),
+            ..config.signaling.config(&config.webhook)
+        };
         let signaling = Signaling::new(sfu.clone(), catalog.clone(), Arc::clone(&programmes), limits);
 
         let stopping = CancellationToken::new();
         spawn_upkeep(metrics.clone(), stopping.clone());
+        if let Some(tls) = &tls {
+            tls.spawn_renewal(stopping.clone());
+        }
         let operations = Operations { catalog: catalog.clone(), sfu: sfu.clone(), metrics, stopping: stopping.clone() };
         let api = ApiState {
             catalog: catalog.clone(),
@@ -133,14 +125,14 @@ impl Server {
             public_url: config.http.public_url.clone(),
         };
         let router = router(api, &signaling, &gateway, operations);
-        let addresses = Addresses { http: http_address, rtc_port: sfu.local_port(), candidates: sfu.candidates().to_vec() };
-        tracing::info!(http = %addresses.http, udp = addresses.rtc_port, candidates = ?addresses.candidates, "listening");
+        tracing::info!(http = %addresses.http, tls = tls.is_some(), udp = addresses.rtc_port, candidates = ?addresses.candidates, "listening");
         Ok(Self {
-            public_url: config.http.public_url.unwrap_or_else(|| PublicUrl::of_address(addresses.local_http())),
+            public_url: config.http.public_url.unwrap_or_else(|| addresses.local_url(tls.is_some())),
+            secure: tls.is_some(),
             addresses,
             token,
             parts: Parts { signaling, gateway, sfu: sfu.clone(), catalog },
-            http: HttpServer::spawn(listener, router, sfu),
+            http: HttpServer::spawn(listener, router, Doors { sfu: Some(sfu), tls: tls.map(|tls| tls.acceptor) }),
             _stops_when_dropped: stopping.clone().drop_guard(),
             stopping,
         })
@@ -162,6 +154,12 @@ impl Server {
     #[must_use]
     pub fn public_url(&self) -> &PublicUrl {
         &self.public_url
+    }
+
+    /// The URL of one of its addresses.
+    pub(crate) fn url_at(&self, address: SocketAddr) -> PublicUrl {
+        let url = PublicUrl::of_address(address);
+        if self.secure { url.over_tls() } else { url }
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

@@ -25,6 +25,8 @@ use serde::Deserialize;
 pub struct Config {
     /// API, signaling, HLS, pages, metrics.
     pub http: HttpConfig,
+    /// HTTPS.
+    pub tls: TlsConfig,
     /// Media.
     pub rtc: RtcConfig,
     /// The management API.
@@ -47,6 +49,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             http: HttpConfig::default(),
+            tls: TlsConfig::default(),
             rtc: RtcConfig::default(),
             api: ApiConfig::default(),
             catalog: CatalogConfig::default(),
@@ -74,6 +77,19 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)), public_url: None }
     }
+}
+
+/// `[tls]`: HTTPS on the port of HTTP.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM file of the certificate and those between it and its root.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+    /// A certificate of our own instead, made once and kept in the data folder.
+    #[serde(deserialize_with = "values::flag")]
+    pub self_signed: bool,
 }
 
 /// `[rtc]`

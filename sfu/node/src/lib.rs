@@ -29,4 +29,4 @@ pub use minamo_sfu_core::turn::RelayLogin;
 
 pub use crate::commands::Overloaded;
 pub use crate::sfu::{Relay, Sfu, SfuConfig, StartError, THREADS_MAX, Tcp};
-pub use crate::streams::{Framing, OPENING_BYTES, Opening, opening};
+pub use crate::streams::{Framing, MediaStream, OPENING_BYTES, Opening, opening};

@@ -23,7 +23,7 @@ use crate::lanes::lanes;
 use crate::media::{MediaThread, Relays, SOCKET, WAKER};
 use crate::others::Others;
 use crate::socket::MediaSocket;
-use crate::streams::{Handover, streams};
+use crate::streams::{Handover, MediaStream, streams};
 use crate::tap;
 
 /// The protocol crates recurse over fragments; virtual memory costs nothing.
@@ -245,9 +245,8 @@ impl Sfu {
         Some(Relay { addresses: one_of_each_family(&self.inner.candidates), tcp: self.inner.tcp, login })
     }
 
-    /// Takes a connection that begins like media, see [`opening`](crate::opening); nothing may have been read from it. Non-blocking.
-    /// Without [`Tcp::Shared`] or when too many wait it is closed.
-    pub fn take_stream(&self, stream: std::net::TcpStream) {
+    /// Takes a connection that begins like media. Without [`Tcp::Shared`] or when too many wait it is closed.
+    pub fn take_stream(&self, stream: MediaStream) {
         if let Some(handover) = &self.inner.handover {
             handover.hand(stream);
         }

@@ -24,6 +24,8 @@ pub struct SignalingConfig {
     pub viewer_patience: Duration,
     /// Who is told of the TURN server.
     pub relay: RelayPolicy,
+    /// `host:port` of TURN over TLS, with a host that the certificate names; `None` without TLS.
+    pub relay_over_tls: Option<String>,
     /// Times of one session.
     pub timing: Timing,
 }
@@ -39,6 +41,7 @@ impl Default for SignalingConfig {
             data: DataDefaults::default(),
             viewer_patience: Duration::from_secs(30),
             relay: RelayPolicy::default(),
+            relay_over_tls: None,
             timing: Timing::default(),
         }
     }

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::WebhookClient;
 use crate::connection::Connection;
-use crate::reach;
+use crate::reach::{self, Reach};
 use crate::rooms::Rooms;
 use crate::session::{Closing, Endpoint};
 use crate::{ConnectionSummary, MediaPlane, Programmes, SignalingConfig};
@@ -50,7 +50,13 @@ pub(crate) struct Shared {
 impl Shared {
     /// `offer.config` for that connection, whose client calls itself `sora_client`.
     pub(crate) fn ice_config(&self, connection: &ConnectionId, sora_client: Option<&str>) -> IceConfig {
-        reach::ice_config(self.config.relay, self.media.relay(connection.as_str()), sora_client)
+        reach::ice_config(self.config.relay, self.relay(connection).as_ref(), sora_client)
+    }
+
+    /// The TURN server with a login for that connection.
+    pub(crate) fn relay(&self, connection: &ConnectionId) -> Option<Reach> {
+        let relay = self.media.relay(connection.as_str())?;
+        Some(Reach { relay, over_tls: self.config.relay_over_tls.clone() })
     }
 
     /// Runs until it ends by itself; [`Signaling::shutdown`] waits for it.

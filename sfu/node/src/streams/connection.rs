@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use minamo_sfu_core::transport::Route;
-use mio::net::TcpStream;
 
 use super::framing::{Framing, OPENING_BYTES, Opening, opening};
+use super::socket::Socket;
 
 /// From the connection's begin to its first whole message.
 const FIRST_WITHIN: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const READ_MAX: usize = 256 * 1024;
 const READ_CHUNK: usize = 16 * 1024;
 
 pub(super) struct Connection {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) route: Route,
     /// Unknown until the first bytes came.
     pub(super) framing: Option<Framing>,
@@ -42,7 +42,7 @@ pub(super) enum ReadEnd {
 }
 
 impl Connection {
-    pub(super) fn new(now: Instant, socket: TcpStream, route: Route) -> Self {
+    pub(super) fn new(now: Instant, socket: Socket, route: Route) -> Self {
         let (input, output) = (BytesMut::new(), BytesMut::new());
         Self { socket, route, framing: None, since: now, heard: None, input, output }
     }
@@ -124,7 +124,10 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        match self.socket.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// `keep`: something else vouches for it, such as an allocation that its client refreshes every few minutes.

@@ -1,10 +1,11 @@
-//! Media over TCP: ICE-TCP (RFC 6544, passive) and TURN over TCP, on a thread of its own.
+//! Media over TCP: ICE-TCP (RFC 6544, passive) and TURN over TCP and TLS, on a thread of its own.
 //!
 //! System calls per connection and their buffers stay off the media thread. Datagrams cross over bounded queues that drop and count when
 //! they are full: media that is late is worth nothing.
 
 mod connection;
 mod framing;
+mod socket;
 
 use std::collections::HashMap;
 use std::io;
@@ -16,11 +17,13 @@ use bytes::BytesMut;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use minamo_sfu_core::transport::{Route, Transmit, Via};
 use minamo_sfu_core::turn::{TurnServer, Turned};
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::connection::{Connection, ReadEnd};
 pub use self::framing::{Framing, OPENING_BYTES, Opening, opening};
+pub use self::socket::MediaStream;
+use self::socket::Socket;
 
 /// Connections at once, in all and of one address; further ones are closed.
 const CONNECTIONS_MAX: usize = 4096;
@@ -50,7 +53,7 @@ pub(crate) struct StreamLink {
 /// For whoever accepts connections on the same port; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Handover {
-    handed: Sender<std::net::TcpStream>,
+    handed: Sender<MediaStream>,
     waker: Arc<Waker>,
 }
 
@@ -58,7 +61,7 @@ pub(crate) struct Handover {
 pub(crate) struct Streams {
     poll: Poll,
     listener: Option<TcpListener>,
-    handed: Receiver<std::net::TcpStream>,
+    handed: Receiver<MediaStream>,
     inbound: Sender<(Route, BytesMut)>,
     outbound: Receiver<Transmit>,
     /// Of the media thread.
@@ -139,7 +142,7 @@ impl Drop for StreamLink {
 
 impl Handover {
     /// False if it was not taken: too many wait. The connection is then closed.
-    pub(crate) fn hand(&self, stream: std::net::TcpStream) -> bool {
+    pub(crate) fn hand(&self, stream: MediaStream) -> bool {
         let taken = self.handed.try_send(stream).is_ok();
         wake(&self.waker);
         taken
@@ -177,7 +180,7 @@ impl Streams {
                 self.on_ready(number, true, false);
             }
             while let Ok(stream) = self.handed.try_recv() {
-                self.take(TcpStream::from_std(stream));
+                self.take(stream.into());
             }
             if !self.send() {
                 return;
@@ -188,12 +191,12 @@ impl Streams {
 
     fn accept(&mut self) {
         while let Some(Ok((stream, _))) = self.listener.as_ref().map(TcpListener::accept) {
-            self.take(stream);
+            self.take(stream.into());
         }
     }
 
-    fn take(&mut self, mut stream: TcpStream) {
-        let (Ok(remote), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+    fn take(&mut self, mut stream: Socket) {
+        let (Ok(remote), Ok(local)) = (stream.tcp.peer_addr(), stream.tcp.local_addr()) else { return };
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         let of_address = self.per_address.get(&remote.ip()).copied().unwrap_or(0);
         if self.connections.len() >= CONNECTIONS_MAX || of_address >= CONNECTIONS_PER_ADDRESS {
@@ -203,11 +206,11 @@ impl Streams {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         let token = Token(number as usize + FIRST);
-        if self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).is_err() {
+        if self.poll.registry().register(&mut stream.tcp, token, Interest::READABLE | Interest::WRITABLE).is_err() {
             return;
         }
         // Only a hint: without it datagrams wait for company.
-        let _ = stream.set_nodelay(true);
+        let _ = stream.tcp.set_nodelay(true);
         let route = Route { remote, local: Some(local.ip().to_canonical()), via: Via::Tcp(number) };
         *self.per_address.entry(remote.ip()).or_default() += 1;
         self.connections.insert(number, Connection::new(Instant::now(), stream, route));
@@ -309,6 +312,6 @@ impl Streams {
             turn.forget(&connection.route);
         }
         // The descriptor is closed in any case.
-        let _ = self.poll.registry().deregister(&mut connection.socket);
+        let _ = self.poll.registry().deregister(&mut connection.socket.tcp);
     }
 }

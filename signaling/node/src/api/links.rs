@@ -12,6 +12,10 @@ use minamo_catalog::Channel;
 use super::SharedState;
 use super::error::ApiError;
 
+/// Put into the extensions of requests that came over TLS of our own: the URLs in their answers say `https`.
+#[derive(Clone, Copy, Debug)]
+pub struct OverTls;
+
 /// `http(s)://host[:port]`, nothing behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
@@ -54,6 +58,33 @@ impl PublicUrl {
     #[must_use]
     pub fn of_address(address: SocketAddr) -> Self {
         Self { secure: false, authority: address.to_string() }
+    }
+
+    /// The same with TLS.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self { secure: true, ..self }
+    }
+
+    /// Whether it says `https`.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// `host:port` for clients that know no default port.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        let has_port = self.authority.parse::<Authority>().is_ok_and(|authority| authority.port().is_some());
+        let port = if self.secure { 443 } else { 80 };
+        if has_port { self.authority.clone() } else { format!("{}:{port}", self.authority) }
+    }
+
+    /// A name or an address; an IPv6 address in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let port = self.authority.rfind(':').filter(|at| !self.authority[*at..].contains(']'));
+        &self.authority[..port.unwrap_or(self.authority.len())]
     }
 
     /// Where Sora SDKs connect.
@@ -102,7 +133,8 @@ fn is_host_and_port(authority: &Authority) -> bool {
 }
 
 fn origin_of(parts: &Parts) -> Option<PublicUrl> {
-    let secure = first_value(parts, "x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+    let own = parts.extensions.get::<OverTls>().is_some();
+    let secure = first_value(parts, "x-forwarded-proto").map_or(own, |proto| proto.eq_ignore_ascii_case("https"));
     let named = first_value(parts, "x-forwarded-host").or_else(|| first_value(parts, header::HOST.as_str()));
     // HTTP/2 has no Host header: the authority is in the request's URI.
     let named = named.or_else(|| parts.uri.authority().map(Authority::as_str))?;
@@ -126,7 +158,7 @@ impl FromRequestParts<SharedState> for Links {
 mod tests {
     use http::Request;
 
-    use super::{PublicUrl, origin_of};
+    use super::{OverTls, PublicUrl, origin_of};
 
     fn origin(headers: &[(&str, &str)]) -> Option<String> {
         let mut request = Request::builder().uri("/");
@@ -144,6 +176,30 @@ mod tests {
         let proxied =
             [("host", "10.0.0.1:8080"), ("x-forwarded-host", "live.example, inner"), ("x-forwarded-proto", "HTTPS, http")];
         assert_eq!(origin(&proxied).unwrap(), "wss://live.example/signaling");
+    }
+
+    #[test]
+    fn over_tls_of_our_own_urls_are_secure_unless_a_proxy_says_otherwise() {
+        let request = |proto: Option<&str>| {
+            let mut request = Request::builder().uri("/").header("host", "live.example").extension(OverTls);
+            request = proto.into_iter().fold(request, |request, proto| request.header("x-forwarded-proto", proto));
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            origin_of(&parts).unwrap().to_string()
+        };
+        assert_eq!((request(None), request(Some("http"))), ("https://live.example".into(), "http://live.example".into()));
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        for (url, host, both) in [
+            ("https://live.example", "live.example", "live.example:443"),
+            ("http://live.example:8080", "live.example", "live.example:8080"),
+            ("https://[2001:db8::1]", "[2001:db8::1]", "[2001:db8::1]:443"),
+            ("https://[2001:db8::1]:8443", "[2001:db8::1]", "[2001:db8::1]:8443"),
+        ] {
+            let url = url.parse::<PublicUrl>().unwrap();
+            assert_eq!((url.host(), url.host_and_port().as_str()), (host, both));
+        }
     }
 
     #[test]

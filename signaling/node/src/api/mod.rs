@@ -13,7 +13,7 @@ mod sora;
 pub use auth::ApiToken;
 pub(crate) use auth::Bearer;
 pub use error::ApiError;
-pub use links::{InvalidPublicUrl, PublicUrl};
+pub use links::{InvalidPublicUrl, OverTls, PublicUrl};
 
 use std::sync::Arc;
 use std::time::Duration;

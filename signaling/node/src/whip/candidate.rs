@@ -25,7 +25,6 @@ use crate::door::PUBLISHER_THERE;
 use crate::figures::Figures;
 use crate::mailbox::Mailbox;
 use crate::place::Place;
-use crate::reach;
 use crate::rooms::{JoinError, Newcomer, Particulars};
 use crate::session::{Closing, Grants, Media, Reason};
 use crate::signaling::{Open, Shared};
@@ -67,7 +66,7 @@ impl Candidate {
         let answer = answering.text(&self.shared.endpoint);
         self.tell_sfu(place.peer, &answering).map_err(|Busy| overloaded())?;
         tracing::info!(channel = %channel.id, connection = %place.connection, way = self.way.folder(), "joins");
-        let links = self.shared.media.relay(place.connection.as_str()).map(|relay| reach::links(&relay)).unwrap_or_default();
+        let links = self.shared.relay(&place.connection).map(|relay| relay.links()).unwrap_or_default();
         let links = links.into_iter().map(|link| (header::LINK, link)).collect();
         let folder = self.way.folder();
         let mailbox = self.mailbox.clone();
