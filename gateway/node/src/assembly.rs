@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use minamo_media::fmp4::Fmp4Error;
 use minamo_media::{AccessUnit, Kind, SenderReport, Timestamp, TrackId};
 use minamo_packager::{
-    AudioConfig, AudioFrame, AudioStep, Counters, Directives, Packager, PackagerConfig, PackagerEvent, Rendition, Response, Skip,
-    Snapshot, Timeline, VideoSample, WallClock, WallMap,
+    AudioConfig, AudioFrame, AudioStep, Counters, Directives, Packager, PackagerConfig, PackagerEvent, Rendition, Response,
+    RungConfig, Skip, Snapshot, Timeline, VideoSample, WallClock, WallMap,
 };
 use minamo_transcode::{AudioError, CHANNELS, OpusToAac, SAMPLE_RATE, Step};
 
@@ -151,7 +151,7 @@ impl Assembly {
             None
         };
         let config = PackagerConfig {
-            video,
+            video: if video { vec![RungConfig::default()] } else { Vec::new() },
             audio,
             segment_target: settings.segment_target,
             part_target: settings.part_target,
@@ -169,7 +169,7 @@ impl Assembly {
             audio_bps: settings.audio_bps,
             audio: None,
             silence_at: now,
-            stage: Stage::new(publisher.id.clone()),
+            stage: Stage::new(publisher.id.clone(), renditions(video, has_audio)),
             shown: false,
         });
         Ok(())
@@ -186,7 +186,7 @@ impl Assembly {
             line.date(self.timeline.wall());
             line.packager.discontinuity();
         }
-        line.packager.push_video(now, &VideoSample { pts: timing.pts, key: unit.key, data: unit.data.clone() });
+        line.packager.push_video(now, 0, &VideoSample { pts: timing.pts, key: unit.key, data: unit.data.clone() });
         self.after(around);
         Ok(())
     }
@@ -277,7 +277,7 @@ impl Assembly {
         if wall.unix_at_zero.abs_diff(line.wall.unix_at_zero) > REDATE {
             line.date(wall);
         }
-        let leading = if line.has_video { Rendition::Video } else { Rendition::Audio };
+        let leading = if line.has_video { Rendition::Video(0) } else { Rendition::Audio };
         if let Some(edge) = line.packager.snapshot(leading).and_then(|snapshot| snapshot.edge_date()) {
             telemetry::live_latency(&self.key.channel, unix.saturating_sub(edge).as_secs_f64());
         }
@@ -317,7 +317,7 @@ impl Assembly {
 impl Line {
     /// Shows both snapshots, because each reports on the other; wakes only those who wait for what has grown.
     fn publish(&mut self, grown: &[Rendition]) {
-        for rendition in [Rendition::Video, Rendition::Audio] {
+        for rendition in renditions(self.has_video, self.has_audio) {
             let Some(snapshot) = self.packager.snapshot(rendition) else { continue };
             let wake = grown.contains(&rendition);
             render(&snapshot, wake);
@@ -342,6 +342,11 @@ impl Line {
             self.shown = around.origin.show(key, self.stage.showing.clone());
         }
     }
+}
+
+/// The media playlists of a programme.
+fn renditions(video: bool, audio: bool) -> impl Iterator<Item = Rendition> {
+    video.then_some(Rendition::Video(0)).into_iter().chain(audio.then_some(Rendition::Audio))
 }
 
 fn step(step: AudioStep) -> Step {

@@ -49,16 +49,16 @@ pub(crate) struct Showing {
     publisher: RwLock<ConnectionId>,
     ended: AtomicBool,
     pub(crate) multivariant: watch::Receiver<Option<Arc<Body>>>,
-    pub(crate) video: watch::Receiver<Option<Arc<Snapshot>>>,
-    pub(crate) audio: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// One for each rendition that the programme was begun with.
+    renditions: BTreeMap<Rendition, Seen>,
 }
 
+type Seen = watch::Receiver<Option<Arc<Snapshot>>>;
+
 impl Showing {
-    pub(crate) fn rendition(&self, rendition: Rendition) -> &watch::Receiver<Option<Arc<Snapshot>>> {
-        match rendition {
-            Rendition::Video => &self.video,
-            Rendition::Audio => &self.audio,
-        }
+    /// `None`: the programme has no such rendition.
+    pub(crate) fn rendition(&self, rendition: Rendition) -> Option<&Seen> {
+        self.renditions.get(&rendition)
     }
 }
 
@@ -66,23 +66,20 @@ impl Showing {
 pub(crate) struct Stage {
     pub(crate) showing: Arc<Showing>,
     multivariant: watch::Sender<Option<Arc<Body>>>,
-    video: watch::Sender<Option<Arc<Snapshot>>>,
-    audio: watch::Sender<Option<Arc<Snapshot>>>,
+    renditions: BTreeMap<Rendition, watch::Sender<Option<Arc<Snapshot>>>>,
 }
 
 impl Stage {
-    pub(crate) fn new(publisher: ConnectionId) -> Self {
+    pub(crate) fn new(publisher: ConnectionId, renditions: impl IntoIterator<Item = Rendition>) -> Self {
         let (multivariant, multivariant_seen) = watch::channel(None);
-        let (video, video_seen) = watch::channel(None);
-        let (audio, audio_seen) = watch::channel(None);
+        let renditions: BTreeMap<_, _> = renditions.into_iter().map(|name| (name, watch::channel(None).0)).collect();
         let showing = Arc::new(Showing {
             publisher: RwLock::new(publisher),
             ended: AtomicBool::new(false),
             multivariant: multivariant_seen,
-            video: video_seen,
-            audio: audio_seen,
+            renditions: renditions.iter().map(|(name, sender)| (*name, sender.subscribe())).collect(),
         });
-        Self { showing, multivariant, video, audio }
+        Self { showing, multivariant, renditions }
     }
 
     pub(crate) fn set_publisher(&self, publisher: ConnectionId) {
@@ -91,10 +88,7 @@ impl Stage {
 
     /// `wake`: there is something to wait for in it.
     pub(crate) fn publish(&self, rendition: Rendition, snapshot: Arc<Snapshot>, wake: bool) {
-        let sender = match rendition {
-            Rendition::Video => &self.video,
-            Rendition::Audio => &self.audio,
-        };
+        let Some(sender) = self.renditions.get(&rendition) else { return };
         sender.send_if_modified(|shown| {
             *shown = Some(snapshot);
             wake
@@ -263,7 +257,7 @@ mod tests {
         origin.open(channel.clone(), ProgrammeSettings::default());
         assert_eq!(origin.state(&channel), ProgrammeState::NotLive);
         assert_eq!(origin.shelf(&key("c", None)).err(), Some(Absent::NotLive));
-        let stage = Stage::new("P".into());
+        let stage = Stage::new("P".into(), [Rendition::Audio]);
         assert!(origin.show(&key("c", None), stage.showing.clone()));
         assert_eq!(origin.state(&channel), ProgrammeState::Live);
         assert_eq!(origin.playlists(&channel).len(), 1);

@@ -15,11 +15,18 @@ pub struct AudioConfig {
     pub channels: u8,
 }
 
+/// One video rendition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RungConfig {
+    /// Its expected bits per second, for BANDWIDTH until 10 s have been measured. `None`: measured only.
+    pub bps_hint: Option<u64>,
+}
+
 /// Settings of one programme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackagerConfig {
-    /// There is a video rendition.
-    pub video: bool,
+    /// The video renditions, the highest first; at most [`RUNGS_MAX`](crate::RUNGS_MAX). Empty: sound alone.
+    pub video: Vec<RungConfig>,
     /// There is an audio rendition, of this format.
     pub audio: Option<AudioConfig>,
     /// A segment's aim. TARGETDURATION is twice that, so that a late key frame never breaks it (rule 1).
@@ -32,21 +39,18 @@ pub struct PackagerConfig {
     pub first_discontinuity: u64,
     /// Complete segments that a playlist keeps at least; never fewer than 6, never under 3 × TARGETDURATION (rule 3).
     pub window: usize,
-    /// The video's expected bits per second, for BANDWIDTH until 10 s have been measured. `None`: measured only.
-    pub video_bps_hint: Option<u64>,
 }
 
 impl Default for PackagerConfig {
     fn default() -> Self {
         Self {
-            video: true,
+            video: vec![RungConfig::default()],
             audio: None,
             segment_target: Duration::from_secs(2),
             part_target: Duration::from_nanos(333_333_333),
             first_msn: 0,
             first_discontinuity: 0,
             window: 8,
-            video_bps_hint: None,
         }
     }
 }

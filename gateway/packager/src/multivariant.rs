@@ -2,7 +2,7 @@
 
 use crate::config::AudioConfig;
 use crate::container::VideoFormat;
-use crate::segment::Rendition;
+use crate::rendition::Rendition;
 
 const AUDIO_GROUP: &str = "audio";
 
@@ -39,6 +39,6 @@ pub(crate) fn render(variant: &Variant<'_>) -> String {
         }
         out += ",CLOSED-CAPTIONS=NONE";
     }
-    let uri = if variant.video.is_some() { Rendition::Video } else { Rendition::Audio }.playlist_name();
-    out + "\n" + uri + "\n"
+    let uri = if variant.video.is_some() { Rendition::Video(0) } else { Rendition::Audio }.playlist_name();
+    out + "\n" + &uri + "\n"
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use minamo_media::Timestamp;
 use minamo_media::fmp4::Sample;
 
 use crate::bitrate::Bitrate;
 use crate::boundary::nanos;
 use crate::config::Limits;
-use crate::container::Fragments;
-use crate::segment::{Part, Rendition, SegmentHead};
+use crate::container::{Fragments, layout};
+use crate::rendition::Rendition;
+use crate::segment::{Part, SegmentHead};
 use crate::snapshot::{Report, Snapshot};
 use crate::store::Store;
 
@@ -55,7 +57,9 @@ impl Output {
         self.gaps += u64::from(bytes.is_none());
         let independent = bytes.is_some() && samples.first().is_some_and(|sample| sample.key);
         let duration = Duration::from_nanos(nanos(duration, self.scale).max(0).unsigned_abs());
-        self.store.part(Part { duration, independent, bytes });
+        let samples = bytes.as_ref().map(|bytes| layout(bytes, samples)).unwrap_or_default();
+        let start = Timestamp::new(start.max(0), self.scale);
+        self.store.part(Part { duration, independent, start, bytes, samples });
         self.grown = true;
     }
 
@@ -75,9 +79,9 @@ impl Output {
         Some(Report { rendition: self.store.rendition, msn, part })
     }
 
-    /// A new version; `other` is what the other rendition's latest part is at this moment (rule 23).
-    pub(crate) fn publish(&mut self, other: Option<Report>, ended: bool, hint: bool) {
-        self.snapshot = Some(Arc::new(Snapshot::new(&self.store, self.limits, other, ended, hint)));
+    /// A new version; `others` are what the other renditions' latest parts are at this moment (rule 23).
+    pub(crate) fn publish(&mut self, others: Vec<Report>, ended: bool, hint: bool) {
+        self.snapshot = Some(Arc::new(Snapshot::new(&self.store, self.limits, others, ended, hint)));
         self.grown = false;
     }
 }

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use minamo_media::Timestamp;
 use minamo_media::fmp4::Fmp4Error;
-use minamo_media::h264::{H264Config, without_parameter_sets};
 
 use crate::audio::AudioCut;
 use crate::body::Body;
 use crate::boundary::{Boundary, VIDEO_SCALE, nanos, ticks};
 use crate::config::{Limits, PackagerConfig};
-use crate::container::VideoFormat;
+use crate::container::{CodecConfig, Format, VideoFormat};
 use crate::keyframe::KeyFrameAsker;
 use crate::multivariant::{self, Variant};
-use crate::segment::{Init, Rendition, SegmentHead};
+use crate::rendition::Rendition;
+use crate::segment::{Init, SegmentHead};
 use crate::snapshot::Snapshot;
 use crate::timeline::WallMap;
 use crate::video::{Cut, Picture};
@@ -39,7 +39,7 @@ const MEASURED_ENOUGH: Duration = Duration::from_secs(10);
 pub struct VideoSample {
     /// Programme time, from [`Timeline::video`](crate::Timeline::video). Rising.
     pub pts: Timestamp,
-    /// An IDR.
+    /// An IDR, or what is one in another codec.
     pub key: bool,
     /// AVCC with 4-byte lengths, parameter sets included as they came.
     pub data: Bytes,
@@ -114,7 +114,7 @@ impl Packager {
     /// When no init segment can be made of the audio's configuration.
     pub fn new(config: PackagerConfig, wall: WallMap) -> Result<Self, Fmp4Error> {
         let limits = Limits::of(&config);
-        let video = config.video.then(|| VideoSide::new(&config, limits));
+        let video = config.video.first().map(|_| VideoSide::new(&config, limits));
         let audio = match &config.audio {
             Some(audio) => Some(AudioSide::new(&config, audio, limits)?),
             None => None,
@@ -143,20 +143,21 @@ impl Packager {
         self.wall_wanted = wall;
     }
 
-    /// One picture. Until the first key frame with parameter sets nothing is kept. Ignored after [`Self::finish`].
-    pub fn push_video(&mut self, now: Instant, sample: &VideoSample) {
+    /// One picture of a rung (an index into [`PackagerConfig::video`]; others are ignored). Until its first key frame with parameter
+    /// sets nothing is kept. Ignored after [`Self::finish`].
+    pub fn push_video(&mut self, now: Instant, rung: u8, sample: &VideoSample) {
         let local = self.local(now);
         let pts = sample.pts.rescale(VIDEO_SCALE).ticks;
-        let Some(video) = self.video.as_mut().filter(|_| !self.finished) else { return };
+        let Some(video) = self.video.as_mut().filter(|_| rung == 0 && !self.finished) else { return };
         video.note_lag(local, pts);
         if sample.key {
             self.asker.came(local);
-            if !video.takes_format(H264Config::from_access_unit(&sample.data)) {
+            if !video.takes_format(CodecConfig::of_key_frame(&sample.data)) {
                 return;
             }
         }
         let discontinuity = self.discontinuity || video.next_format.is_some() && video.format.is_some();
-        let data = without_parameter_sets(&sample.data);
+        let data = CodecConfig::stripped(&sample.data);
         video.cutter.push(Picture { pts, key: sample.key, data }, discontinuity);
         self.settle(local);
     }
@@ -248,7 +249,8 @@ impl Packager {
     #[must_use]
     pub fn snapshot(&self, rendition: Rendition) -> Option<Arc<Snapshot>> {
         match rendition {
-            Rendition::Video => self.video.as_ref()?.output.snapshot.clone(),
+            Rendition::Video(0) => self.video.as_ref()?.output.snapshot.clone(),
+            Rendition::Video(_) => None,
             Rendition::Audio => self.audio.as_ref()?.output.snapshot.clone(),
         }
     }
@@ -382,14 +384,14 @@ impl Packager {
         if let Some(video) = &mut self.video {
             video.output.store.trim(list_from, local);
             let hint = !video.cutter.in_gap() && !self.finished;
-            video.output.publish(audio_report, self.ended, hint);
+            video.output.publish(audio_report.into_iter().collect(), self.ended, hint);
         }
         if let Some(audio) = &mut self.audio {
             audio.output.store.trim(list_from, local);
-            audio.output.publish(video_report, self.ended, !self.finished);
+            audio.output.publish(video_report.into_iter().collect(), self.ended, !self.finished);
         }
         self.refresh_multivariant();
-        for (rendition, grown) in [(Rendition::Video, video_grown), (Rendition::Audio, audio_grown)] {
+        for (rendition, grown) in [(Rendition::Video(0), video_grown), (Rendition::Audio, audio_grown)] {
             let exists = self.snapshot(rendition).is_some();
             if exists && (grown || first || self.ended) {
                 self.tell(PackagerEvent::Published(rendition));
@@ -401,7 +403,7 @@ impl Packager {
         let mut peak = self.outputs().map(|output| output.bitrate.peak_bps()).sum::<u64>();
         let average = self.outputs().map(|output| output.bitrate.average_bps()).sum::<u64>();
         let measured = self.outputs().map(|output| output.bitrate.measured()).max().unwrap_or_default();
-        if let Some(hint) = self.config.video_bps_hint.filter(|_| measured < MEASURED_ENOUGH) {
+        if let Some(hint) = self.config.video.first().and_then(|rung| rung.bps_hint).filter(|_| measured < MEASURED_ENOUGH) {
             peak = peak.max(hint);
         }
         let video = self.video.as_ref().and_then(|video| Some((video.format.as_ref()?, video.frame_rate.per_second())));

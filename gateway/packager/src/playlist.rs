@@ -97,9 +97,9 @@ fn write_head(out: &mut String, view: &View, head: &SegmentHead, init: &mut Opti
     if head.discontinuity {
         writeln!(out, "#EXT-X-DISCONTINUITY")?;
     }
-    if head.discontinuity || *init != Some(head.init.number) {
-        writeln!(out, "#EXT-X-MAP:URI=\"{}\"", view.rendition.init_name(head.init.number))?;
-        *init = Some(head.init.number);
+    if let Some(map) = head.init.as_ref().filter(|map| head.discontinuity || *init != Some(map.number)) {
+        writeln!(out, "#EXT-X-MAP:URI=\"{}\"", view.rendition.init_name(map.number))?;
+        *init = Some(map.number);
     }
     writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(head.date))
 }
@@ -134,7 +134,7 @@ fn write_end(out: &mut String, view: &View) -> std::fmt::Result {
     if let Some((msn, part)) = view.hinted() {
         writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", view.rendition.part_name(msn, part))?;
     }
-    if let Some(report) = view.report {
+    for report in &view.reports {
         let uri = report.rendition.playlist_name();
         writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={},LAST-PART={}", report.msn, report.part)?;
     }

@@ -1,92 +1,151 @@
-//! Parts and segments as they are kept and listed.
+//! Parts and segments as they are kept and listed. Storage, MPEG-TS and DASH read them out of snapshots.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use minamo_media::Timestamp;
 
-/// One of the two media playlists of a programme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Rendition {
-    /// H.264, `video.m3u8`, `v-…`.
-    Video,
-    /// AAC, `audio.m3u8`, `a-…`.
-    Audio,
-}
+use crate::container::Format;
 
-impl Rendition {
-    /// The media playlist's name, relative to the multivariant playlist.
-    #[must_use]
-    pub fn playlist_name(self) -> &'static str {
-        match self {
-            Self::Video => "video.m3u8",
-            Self::Audio => "audio.m3u8",
-        }
-    }
-
-    /// First letter of the names of its media.
-    pub(crate) fn letter(self) -> char {
-        match self {
-            Self::Video => 'v',
-            Self::Audio => 'a',
-        }
-    }
-
-    /// `Content-Type` of its media (RFC 8216 §4.1, ISO/IEC 14496-12).
-    pub(crate) fn content_type(self) -> &'static str {
-        match self {
-            Self::Video => "video/mp4",
-            Self::Audio => "audio/mp4",
-        }
-    }
-
-    pub(crate) fn part_name(self, msn: u64, part: usize) -> String {
-        format!("{}-{msn}.{part}.m4s", self.letter())
-    }
-
-    pub(crate) fn segment_name(self, msn: u64) -> String {
-        format!("{}-{msn}.m4s", self.letter())
-    }
-
-    pub(crate) fn init_name(self, number: u64) -> String {
-        format!("{}-init-{number}.mp4", self.letter())
-    }
+/// Where one sample lies in its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleLayout {
+    /// First byte, counted from the beginning of the part's (plain) bytes.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+    /// Ticks of the rendition's scale until the next sample.
+    pub duration: u32,
+    /// A sync sample.
+    pub key: bool,
 }
 
 /// A part (EXT-X-PART). Immutable.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
-    pub duration: Duration,
-    /// An IDR starts it; every audio part.
-    pub independent: bool,
-    /// One `moof` + `mdat`. `None`: a gap, GAP=YES.
-    pub bytes: Option<Bytes>,
+pub struct Part {
+    pub(crate) duration: Duration,
+    pub(crate) independent: bool,
+    pub(crate) start: Timestamp,
+    pub(crate) bytes: Option<Bytes>,
+    pub(crate) samples: Arc<[SampleLayout]>,
 }
 
-/// A numbered init segment. Numbers are never reused in a programme.
+impl Part {
+    /// As in the playlist.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// A key frame starts it; every audio part. INDEPENDENT=YES.
+    #[must_use]
+    pub fn independent(&self) -> bool {
+        self.independent
+    }
+
+    /// GAP=YES: there are no bytes.
+    #[must_use]
+    pub fn is_gap(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    /// One `moof` + `mdat`. `None`: a gap.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&Bytes> {
+        self.bytes.as_ref()
+    }
+
+    /// Programme time of its first sample, or of the gap's begin, in ticks of the rendition's scale: `tfdt`.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Its samples in decoding order. Empty for a gap.
+    #[must_use]
+    pub fn samples(&self) -> &[SampleLayout] {
+        &self.samples
+    }
+}
+
+/// A numbered init segment. Numbers are never reused under one URL.
 #[derive(Clone, Debug)]
-pub(crate) struct Init {
-    pub number: u64,
-    pub bytes: Bytes,
+pub struct Init {
+    pub(crate) number: u64,
+    pub(crate) bytes: Bytes,
+    pub(crate) format: Arc<Format>,
+}
+
+impl Init {
+    /// The number in its name: media sequence number of the first segment that uses it.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// `ftyp` + `moov`.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Codec and shape of what it describes.
+    #[must_use]
+    pub fn format(&self) -> &Arc<Format> {
+        &self.format
+    }
 }
 
 /// What holds for a segment from its first part on (rule 11).
 #[derive(Clone, Debug)]
-pub(crate) struct SegmentHead {
-    pub msn: u64,
-    pub discontinuity: bool,
-    /// EXT-X-PROGRAM-DATE-TIME as time since the Unix epoch.
-    pub date: Duration,
-    pub init: Init,
+pub struct SegmentHead {
+    pub(crate) msn: u64,
+    pub(crate) discontinuity: bool,
+    pub(crate) date: Duration,
+    pub(crate) start: Timestamp,
+    pub(crate) init: Option<Init>,
 }
 
-/// A complete segment.
+impl SegmentHead {
+    /// Media sequence number.
+    #[must_use]
+    pub fn msn(&self) -> u64 {
+        self.msn
+    }
+
+    /// EXT-X-DISCONTINUITY stands before it.
+    #[must_use]
+    pub fn discontinuity(&self) -> bool {
+        self.discontinuity
+    }
+
+    /// EXT-X-PROGRAM-DATE-TIME as time since the Unix epoch.
+    #[must_use]
+    pub fn date(&self) -> Duration {
+        self.date
+    }
+
+    /// Programme time of its begin in ticks of the rendition's scale. Never negative.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// EXT-X-MAP. `None` only for gaps before the rendition's first picture.
+    #[must_use]
+    pub fn init(&self) -> Option<&Init> {
+        self.init.as_ref()
+    }
+}
+
+/// A complete segment. Immutable.
 #[derive(Clone, Debug)]
-pub(crate) struct Segment {
-    pub head: SegmentHead,
-    pub parts: Vec<Part>,
-    pub duration: Duration,
-    /// Its parts joined. `None` when one of them is a gap (EXT-X-GAP).
-    pub bytes: Option<Bytes>,
+pub struct Segment {
+    pub(crate) head: SegmentHead,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) duration: Duration,
+    pub(crate) bytes: Option<Bytes>,
 }
 
 impl Segment {
@@ -100,6 +159,57 @@ impl Segment {
 
     pub(crate) fn len_bytes(&self) -> usize {
         self.parts.iter().filter_map(|part| part.bytes.as_ref()).map(Bytes::len).sum()
+    }
+
+    /// Number, date, discontinuity, init segment.
+    #[must_use]
+    pub fn head(&self) -> &SegmentHead {
+        &self.head
+    }
+
+    /// EXTINF.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// In order; at least one.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Its parts joined. `None` when one of them is a gap (EXT-X-GAP).
+    #[must_use]
+    pub fn bytes(&self) -> Option<&Bytes> {
+        self.bytes.as_ref()
+    }
+
+    /// EXT-X-GAP.
+    #[must_use]
+    pub fn is_gap(&self) -> bool {
+        self.bytes.is_none()
+    }
+}
+
+/// The segment that is being written, at one moment.
+#[derive(Clone, Debug)]
+pub struct OpenSegment {
+    pub(crate) head: SegmentHead,
+    pub(crate) parts: Vec<Part>,
+}
+
+impl OpenSegment {
+    /// Number, date, discontinuity, init segment.
+    #[must_use]
+    pub fn head(&self) -> &SegmentHead {
+        &self.head
+    }
+
+    /// Those that are complete; perhaps none yet.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
     }
 }
 

@@ -9,8 +9,9 @@ use crate::body::Body;
 use crate::config::Limits;
 use crate::directives::{Directives, Skip};
 use crate::playlist;
-use crate::segment::{Rendition, Segment};
-use crate::store::{OpenSegment, Store};
+use crate::rendition::Rendition;
+use crate::segment::{OpenSegment, Segment};
+use crate::store::Store;
 
 /// The answer to a request for a media playlist.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub enum Media {
     Missing,
 }
 
-/// What EXT-X-RENDITION-REPORT says of the other rendition.
+/// What EXT-X-RENDITION-REPORT says of another rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     pub rendition: Rendition,
@@ -66,7 +67,8 @@ pub(crate) struct View {
     pub ended: bool,
     /// No part will come under the next name while pictures are away.
     pub hint: bool,
-    pub report: Option<Report>,
+    /// Of every other rendition.
+    pub reports: Vec<Report>,
 }
 
 impl View {
@@ -97,7 +99,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn new(store: &Store, limits: Limits, report: Option<Report>, ended: bool, hint: bool) -> Self {
+    pub(crate) fn new(store: &Store, limits: Limits, reports: Vec<Report>, ended: bool, hint: bool) -> Self {
         let (segments, listed) = store.all();
         let view = View {
             rendition: store.rendition,
@@ -109,9 +111,13 @@ impl Snapshot {
             next_msn: store.next_msn,
             ended,
             hint,
-            report,
+            reports,
         };
         Self { view, full: OnceLock::new(), delta: OnceLock::new(), delta_v2: OnceLock::new() }
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.view
     }
 
     /// Which playlist this is.
@@ -272,7 +278,7 @@ impl Snapshot {
 
     fn init(&self, number: u64) -> Option<Bytes> {
         let heads = self.view.segments.iter().map(|segment| &segment.head).chain(self.view.open.iter().map(|open| &open.head));
-        heads.map(|head| &head.init).find(|init| init.number == number).map(|init| init.bytes.clone())
+        heads.filter_map(|head| head.init.as_ref()).find(|init| init.number == number).map(|init| init.bytes.clone())
     }
 }
 
@@ -284,7 +290,7 @@ enum Name {
 
 impl Name {
     fn parse(rendition: Rendition, name: &str) -> Option<Self> {
-        let rest = name.strip_prefix(rendition.letter())?.strip_prefix('-')?;
+        let rest = name.strip_prefix(&*rendition.prefix())?.strip_prefix('-')?;
         if let Some(number) = rest.strip_prefix("init-") {
             return Some(Self::Init(decimal(number.strip_suffix(".mp4")?)?));
         }

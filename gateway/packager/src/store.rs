@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Limits;
-use crate::segment::{Part, Rendition, Segment, SegmentHead};
+use crate::rendition::Rendition;
+use crate::segment::{OpenSegment, Part, Segment, SegmentHead};
 
 /// A segment in memory.
 #[derive(Debug)]
@@ -13,13 +14,6 @@ struct Kept {
     segment: Arc<Segment>,
     /// Local time after which it leaves memory; set when it leaves the playlist (rule 4).
     until: Option<Duration>,
-}
-
-/// The segment that is being written.
-#[derive(Clone, Debug)]
-pub(crate) struct OpenSegment {
-    pub head: SegmentHead,
-    pub parts: Vec<Part>,
 }
 
 /// Bound: `window` segments but at least 3 × TARGETDURATION of content listed, and what left the playlist within the last

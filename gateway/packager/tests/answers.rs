@@ -17,7 +17,7 @@ fn live() -> (World, Arc<Snapshot>) {
     // Inside a segment.
     for ms in 30_000.. {
         world.advance(ms);
-        let snapshot = world.packager().snapshot(Rendition::Video).unwrap();
+        let snapshot = world.packager().snapshot(Rendition::Video(0)).unwrap();
         if snapshot.last_part().is_some_and(|(_, part)| part == 2) {
             return (world, snapshot);
         }
@@ -42,10 +42,10 @@ fn text(snapshot: &Snapshot, query: &str) -> String {
 fn no_playlist_before_there_is_a_segment_of_both() {
     let mut world = World::new(Script::default());
     world.advance(1_500);
-    assert!(world.packager().snapshot(Rendition::Video).is_none());
+    assert!(world.packager().snapshot(Rendition::Video(0)).is_none());
     assert!(world.packager().multivariant().is_none());
     world.advance(3_500);
-    let snapshot = world.packager().snapshot(Rendition::Video).unwrap();
+    let snapshot = world.packager().snapshot(Rendition::Video(0)).unwrap();
     let playlist = text(&snapshot, "");
     assert_eq!(playlist.matches("#EXTINF").count(), 1, "{playlist}");
     assert!(playlist.contains("#EXT-X-DISCONTINUITY-SEQUENCE:7\n"));
@@ -73,7 +73,7 @@ fn rule_15_past_the_last_part_waits_for_the_next_segment() {
     // The moment at which a segment is complete and the next has no part yet.
     for ms in 20_001..30_000 {
         world.advance(ms);
-        let snapshot = world.packager().snapshot(Rendition::Video).unwrap();
+        let snapshot = world.packager().snapshot(Rendition::Video(0)).unwrap();
         let (msn, part) = snapshot.last_part().unwrap();
         if answer(&snapshot, &format!("_HLS_msn={msn}")) == 200 {
             assert_eq!(answer(&snapshot, &format!("_HLS_msn={msn}&_HLS_part={part}")), 200);
@@ -106,9 +106,10 @@ fn rules_8_and_18_after_the_end_directives_are_ignored() {
         told.push(event);
     }
     assert!(
-        told.contains(&PackagerEvent::Published(Rendition::Video)) && told.contains(&PackagerEvent::Published(Rendition::Audio))
+        told.contains(&PackagerEvent::Published(Rendition::Video(0)))
+            && told.contains(&PackagerEvent::Published(Rendition::Audio))
     );
-    for rendition in [Rendition::Video, Rendition::Audio] {
+    for rendition in [Rendition::Video(0), Rendition::Audio] {
         let snapshot = world.packager().snapshot(rendition).unwrap();
         assert!(snapshot.ended());
         let playlist = text(&snapshot, "_HLS_msn=999999999&_HLS_part=1000000&_HLS_skip=YES");
@@ -155,7 +156,7 @@ fn rule_22_a_hint_becomes_its_part_and_names_are_canonical() {
     assert!(matches!(snapshot.media(&format!("v-{}.m4s", msn - 1)), Media::Ready(_, "video/mp4")));
     let soon = world.ms() + 500;
     world.advance(soon);
-    let later = world.packager().snapshot(Rendition::Video).unwrap();
+    let later = world.packager().snapshot(Rendition::Video(0)).unwrap();
     assert!(matches!(later.media(&hinted), Media::Ready(..)));
 }
 

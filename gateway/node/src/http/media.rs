@@ -28,7 +28,7 @@ pub(super) async fn media(
         }
     }
     let before = shelf.before.as_ref().ok_or(Problem::NotFound)?;
-    let snapshot = before.rendition(rendition).borrow().clone().ok_or(Problem::NotFound)?;
+    let snapshot = before.rendition(rendition).ok_or(Problem::NotFound)?.borrow().clone().ok_or(Problem::NotFound)?;
     match snapshot.media(name) {
         Media::Ready(bytes, content_type) => respond(bytes, content_type, headers),
         _ => Err(Problem::NotFound),
@@ -36,7 +36,7 @@ pub(super) async fn media(
 }
 
 async fn find(shared: &Shared, showing: &Showing, rendition: Rendition, name: &str) -> Result<(Bytes, &'static str), Problem> {
-    let mut snapshots = showing.rendition(rendition).clone();
+    let mut snapshots = showing.rendition(rendition).ok_or(Problem::NotFound)?.clone();
     let mut waiting = None;
     loop {
         let snapshot = snapshots.borrow_and_update().clone().ok_or(Problem::NotFound)?;

@@ -77,11 +77,7 @@ enum File {
 fn file_of(name: &str) -> Option<File> {
     match name {
         "playlist.m3u8" => Some(File::Multivariant),
-        "video.m3u8" => Some(File::Playlist(Rendition::Video)),
-        "audio.m3u8" => Some(File::Playlist(Rendition::Audio)),
-        _ if name.starts_with("v-") => Some(File::Media(Rendition::Video)),
-        _ if name.starts_with("a-") => Some(File::Media(Rendition::Audio)),
-        _ => None,
+        _ => Rendition::of_playlist(name).map(File::Playlist).or_else(|| Rendition::of_media(name).map(File::Media)),
     }
 }
 

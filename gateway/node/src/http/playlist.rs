@@ -32,7 +32,7 @@ pub(super) async fn media(
 ) -> Result<Response, Problem> {
     let showing = shelf.current.as_ref().ok_or(Problem::NotLive)?;
     let directives = Directives::parse(query).map_err(|bad| Problem::BadRequest(bad.to_string()))?;
-    let mut snapshots = showing.rendition(rendition).clone();
+    let mut snapshots = showing.rendition(rendition).ok_or(Problem::NotFound)?.clone();
     let mut waiting = None;
     loop {
         let snapshot = snapshots.borrow_and_update().clone().ok_or(Problem::NotFound)?;

@@ -1,9 +1,13 @@
 //! The two renditions' state inside the packager.
 
 use super::{
-    Boundary, Duration, Fmp4Error, H264Config, Init, Limits, PackagerConfig, Rendition, SegmentHead, Timestamp, VIDEO_SCALE,
-    VideoFormat, WallMap, nanos, nanos_of, ticks,
+    Boundary, CodecConfig, Duration, Fmp4Error, Format, Init, Limits, PackagerConfig, Rendition, SegmentHead, Timestamp,
+    VIDEO_SCALE, VideoFormat, WallMap, nanos, nanos_of, ticks,
 };
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 use crate::audio::AudioCutter;
 use crate::bitrate::FrameRate;
 use crate::config::AudioConfig;
@@ -18,7 +22,7 @@ pub(super) struct VideoSide {
     pub frame_rate: FrameRate,
     pub format: Option<VideoFormat>,
     /// Of the key frame that was just pushed, when it is another than `format`.
-    pub next_format: Option<VideoFormat>,
+    pub next_format: Option<(VideoFormat, Bytes)>,
     init: Option<Init>,
     /// Local time minus programme time of pictures when they arrive, in nanoseconds, smoothed.
     lag: Option<i64>,
@@ -31,7 +35,7 @@ impl VideoSide {
         let segment_max = scaled(Duration::from_secs(limits.target_duration_secs));
         Self {
             cutter: VideoCutter::new(scaled(config.part_target), scaled(config.segment_target), segment_max),
-            output: Output::new(Rendition::Video, VIDEO_SCALE, limits, config.first_msn, config.first_discontinuity),
+            output: Output::new(Rendition::Video(0), VIDEO_SCALE, limits, config.first_msn, config.first_discontinuity),
             frame_rate: FrameRate::default(),
             format: None,
             next_format: None,
@@ -52,7 +56,7 @@ impl VideoSide {
 
     /// A key frame's parameter sets, compared by bytes: the same ones again are no change. False when the key frame cannot
     /// be shown.
-    pub(super) fn takes_format(&mut self, config: Option<H264Config>) -> bool {
+    pub(super) fn takes_format(&mut self, config: Option<CodecConfig>) -> bool {
         self.next_format = None;
         let Some(config) = config else { return self.format.is_some() };
         if self.format.as_ref().is_some_and(|format| format.config == config) {
@@ -67,14 +71,14 @@ impl VideoSide {
 
     pub(super) fn begin(&mut self, at: i64, discontinuity: bool, gap: bool, wall: WallMap) -> Boundary {
         let msn = self.output.store.next_msn;
-        if !gap && let Some(format) = self.next_format.take() {
+        if !gap && let Some((format, bytes)) = self.next_format.take() {
             // Named by the first segment that uses it: never reused under this URL, not even after a restart.
-            self.init = Some(Init { number: msn, bytes: format.init.clone() });
+            self.init = Some(Init { number: msn, bytes, format: Arc::new(Format::Video(format.clone())) });
             self.format = Some(format);
         }
-        let init = self.init.clone().unwrap_or(Init { number: msn, bytes: bytes::Bytes::new() });
-        let date = wall.wall_of(Timestamp::new(at, VIDEO_SCALE));
-        self.output.begin(SegmentHead { msn, discontinuity, date, init });
+        let start = Timestamp::new(at.max(0), VIDEO_SCALE);
+        let date = wall.wall_of(start);
+        self.output.begin(SegmentHead { msn, discontinuity, date, start, init: self.init.clone() });
         Boundary { msn, at_nanos: nanos(at, VIDEO_SCALE), discontinuity, wall: Some(wall) }
     }
 }
@@ -89,12 +93,16 @@ pub(super) struct AudioSide {
 
 impl AudioSide {
     pub(super) fn new(config: &PackagerConfig, audio: &AudioConfig, limits: Limits) -> Result<Self, Fmp4Error> {
-        let alone = (!config.video).then(|| nanos_of(config.segment_target));
+        let alone = config.video.is_empty().then(|| nanos_of(config.segment_target));
         Ok(Self {
             cutter: AudioCutter::new(audio.sample_rate, nanos_of(config.part_target), alone, config.first_msn),
             output: Output::new(Rendition::Audio, audio.sample_rate, limits, config.first_msn, config.first_discontinuity),
             scale: audio.sample_rate,
-            init: Init { number: config.first_msn, bytes: container::audio_init(audio)? },
+            init: Init {
+                number: config.first_msn,
+                bytes: container::audio_init(audio)?,
+                format: Arc::new(Format::Audio(audio.clone())),
+            },
         })
     }
 
@@ -104,8 +112,10 @@ impl AudioSide {
     }
 
     pub(super) fn begin(&mut self, at: i64, boundary: &Boundary, wall: WallMap) {
-        let date = boundary.wall.unwrap_or(wall).wall_of(Timestamp::new(at, self.scale));
-        let head = SegmentHead { msn: boundary.msn, discontinuity: boundary.discontinuity, date, init: self.init.clone() };
+        let start = Timestamp::new(at.max(0), self.scale);
+        let date = boundary.wall.unwrap_or(wall).wall_of(start);
+        let head =
+            SegmentHead { msn: boundary.msn, discontinuity: boundary.discontinuity, date, start, init: Some(self.init.clone()) };
         self.output.store.discontinuity_sequence += std::mem::take(&mut self.cutter.discontinuities_missed);
         self.output.begin(head);
     }

@@ -8,7 +8,7 @@ use minamo_llhls_checker::{Checker, Violation, parse};
 use minamo_media::{AccessUnit, Codec, ConnectionId, NtpTime, SenderReport, TrackId, TrackInfo};
 use minamo_packager::{
     AudioConfig, AudioFrame, AudioStep, Directives, Media, Packager, PackagerConfig, PackagerEvent, Rendition, Response,
-    Timeline, VideoSample, WallClock,
+    RungConfig, Timeline, VideoSample, WallClock,
 };
 
 pub const FRAME: i64 = 1024;
@@ -143,6 +143,9 @@ pub fn run(script: Script) -> Outcome {
     World::new(script).run()
 }
 
+/// The playlists of every programme here.
+const NAMES: [&str; 4] = ["video.m3u8", "video-1.m3u8", "video-2.m3u8", "audio.m3u8"];
+
 impl World {
     pub fn new(script: Script) -> Self {
         #[allow(clippy::disallowed_methods, reason = "an Instant cannot be made otherwise; only differences count")]
@@ -150,7 +153,7 @@ impl World {
         let timeline = Timeline::new(WallClock { instant: base, unix: UNIX });
         let audio = AudioConfig { asc: Bytes::from_static(&[0x11, 0x90]), sample_rate: 48_000, channels: 2 };
         let config = PackagerConfig {
-            video: script.video,
+            video: if script.video { vec![RungConfig::default()] } else { Vec::new() },
             audio: script.audio.then_some(audio),
             first_msn: 1_795_000_000,
             first_discontinuity: 7,
@@ -355,7 +358,7 @@ impl World {
                     self.outcome.skew.push((self.ms, (seen - sound).abs()));
                 }
                 let sample = VideoSample { pts: timing.pts, key: unit.key, data: unit.data };
-                self.packager.push_video(now, &sample);
+                self.packager.push_video(now, 0, &sample);
             }
         }
     }
@@ -395,7 +398,7 @@ impl World {
 
     fn look(&mut self, rendition: Rendition) {
         let at = Duration::from_millis(self.ms);
-        let name = rendition.playlist_name();
+        let name = NAMES.into_iter().find(|name| Rendition::of_playlist(name) == Some(rendition)).unwrap();
         let snapshot = self.packager.snapshot(rendition).unwrap();
         let (msn, part) = snapshot.last_part().unwrap();
         let skip =

@@ -1,0 +1,116 @@
+//! The media playlists of a programme and the names of what they list.
+
+use std::borrow::Cow;
+
+/// Video renditions of one programme at most; a ladder asks for fewer.
+pub const RUNGS_MAX: usize = 8;
+
+/// One media playlist of a programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rendition {
+    /// Pictures; 0 is the highest rung: `video.m3u8` with `v-…`, then `video-1.m3u8` with `v1-…`, and so on.
+    Video(u8),
+    /// AAC, `audio.m3u8`, `a-…`.
+    Audio,
+}
+
+impl Rendition {
+    /// The media playlist's name, relative to the multivariant playlist.
+    #[must_use]
+    pub fn playlist_name(self) -> Cow<'static, str> {
+        match self {
+            Self::Video(0) => "video.m3u8".into(),
+            Self::Video(rung) => format!("video-{rung}.m3u8").into(),
+            Self::Audio => "audio.m3u8".into(),
+        }
+    }
+
+    /// Whose playlist has this name. Only as [`Self::playlist_name`] writes it.
+    #[must_use]
+    pub fn of_playlist(name: &str) -> Option<Self> {
+        match name {
+            "video.m3u8" => Some(Self::Video(0)),
+            "audio.m3u8" => Some(Self::Audio),
+            _ => rung(name.strip_prefix("video-")?.strip_suffix(".m3u8")?).map(Self::Video),
+        }
+    }
+
+    /// Whose media has this name, by what stands before its first `-`. Whether there is such media only a snapshot knows.
+    #[must_use]
+    pub fn of_media(name: &str) -> Option<Self> {
+        match name.split_once('-')?.0 {
+            "v" => Some(Self::Video(0)),
+            "a" => Some(Self::Audio),
+            prefix => rung(prefix.strip_prefix('v')?).map(Self::Video),
+        }
+    }
+
+    /// What the names of its media begin with, up to the `-`.
+    pub(crate) fn prefix(self) -> Cow<'static, str> {
+        match self {
+            Self::Video(0) => "v".into(),
+            Self::Video(rung) => format!("v{rung}").into(),
+            Self::Audio => "a".into(),
+        }
+    }
+
+    /// `Content-Type` of its media (RFC 8216 §4.1, ISO/IEC 14496-12).
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Video(_) => "video/mp4",
+            Self::Audio => "audio/mp4",
+        }
+    }
+
+    /// Name of a part, relative to the playlist.
+    #[must_use]
+    pub fn part_name(self, msn: u64, part: usize) -> String {
+        format!("{}-{msn}.{part}.m4s", self.prefix())
+    }
+
+    /// Name of a segment, relative to the playlist.
+    #[must_use]
+    pub fn segment_name(self, msn: u64) -> String {
+        format!("{}-{msn}.m4s", self.prefix())
+    }
+
+    /// Name of an init segment, relative to the playlist.
+    #[must_use]
+    pub fn init_name(self, number: u64) -> String {
+        format!("{}-init-{number}.mp4", self.prefix())
+    }
+}
+
+/// A rung above 0 as names carry it: one name, one cache entry.
+fn rung(text: &str) -> Option<u8> {
+    let number: u8 = text.parse().ok()?;
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    (canonical && usize::from(number) < RUNGS_MAX).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_renditions() {
+        for rendition in (0..RUNGS_MAX as u8).map(Rendition::Video).chain([Rendition::Audio]) {
+            assert_eq!(Rendition::of_playlist(&rendition.playlist_name()), Some(rendition));
+            for name in [rendition.part_name(7, 0), rendition.segment_name(7), rendition.init_name(7)] {
+                assert_eq!(Rendition::of_media(&name), Some(rendition), "{name}");
+            }
+        }
+        assert_eq!(Rendition::Video(0).part_name(7, 2), "v-7.2.m4s");
+        assert_eq!(Rendition::Video(2).init_name(7), "v2-init-7.mp4");
+    }
+
+    #[test]
+    fn there_is_one_name_for_each() {
+        for name in ["video-0.m3u8", "video-01.m3u8", "video-+1.m3u8", "video-8.m3u8", "video-.m3u8", "playlist.m3u8"] {
+            assert_eq!(Rendition::of_playlist(name), None, "{name}");
+        }
+        for name in ["v0-7.m4s", "v01-7.m4s", "v8-7.m4s", "x-7.m4s", "v", ""] {
+            assert_eq!(Rendition::of_media(name), None, "{name}");
+        }
+    }
+}
