@@ -85,7 +85,7 @@ fn flood(server: SocketAddr, stop: &AtomicBool, sent: &AtomicU64) -> Result<()> 
 /// When somebody lost a packet or memory has grown.
 pub fn run(length: Duration, sabotage: bool) -> Result<()> {
     let kit = Kit::new()?;
-    let mut server = Server::start(&kit)?;
+    let mut server = Server::start(&kit, 1)?;
     let mut load = Load::new(SCENE, kit, server.address)?;
     server.say(&format!("join 0 {}", SCENE.peers()))?;
     load.join()?;

@@ -23,8 +23,9 @@ use rtc_srtp::protection_profile::ProtectionProfile;
 use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_USE_CANDIDATE, ATTR_USERNAME, AttrType};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
-use rtc_stun::message::{BINDING_REQUEST, Message, Setter, TransactionId};
+use rtc_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId};
 use rtc_stun::textattrs::TextAttribute;
+use rtc_stun::xoraddr::XorMappedAddress;
 
 /// One received packet in so many is decrypted, and must be whole.
 const SAMPLE: u64 = 64;
@@ -42,6 +43,10 @@ const LINK: i64 = 50;
 const WHOLE: usize = 1200;
 /// The id of the transport-cc extension toward these peers.
 pub const TRANSPORT_CC: u8 = 3;
+/// Its ICE credentials, where the other side wants to know them.
+pub const UFRAG: &str = "light";
+/// See [`UFRAG`].
+pub const PASSWORD: &str = "light-password-of-22-chars";
 /// A DTLS endpoint wants some address.
 const SERVER: &str = "127.0.0.1:9";
 
@@ -179,6 +184,7 @@ impl Light {
     /// When DTLS fails.
     pub fn handle(&mut self, now: Instant, datagram: &[u8], kit: &Kit, out: &mut Vec<BytesMut>) -> Result<()> {
         match datagram.first() {
+            Some(0..=3) => out.extend(self.answer(datagram, kit)?),
             Some(20..=63) => {
                 let events = self.dtls.read(now, self.server, None, BytesMut::from(datagram))?;
                 self.drain(out);
@@ -328,7 +334,7 @@ impl Light {
         let setters: [Box<dyn Setter + '_>; 8] = [
             Box::new(TransactionId::new()),
             Box::new(BINDING_REQUEST),
-            Box::new(TextAttribute::new(ATTR_USERNAME, format!("{}:light", self.ice.ufrag))),
+            Box::new(TextAttribute::new(ATTR_USERNAME, format!("{}:{UFRAG}", self.ice.ufrag))),
             Box::new(Attribute(ATTR_PRIORITY, vec![110, 0, 1, 255])),
             Box::new(Attribute(ATTR_ICE_CONTROLLING, vec![7; 8])),
             Box::new(Attribute(ATTR_USE_CANDIDATE, Vec::new())),
@@ -338,6 +344,24 @@ impl Light {
         let mut message = Message::new();
         message.build(&setters)?;
         Ok(BytesMut::from(&message.raw[..]))
+    }
+
+    /// To a check of the other side: a lite agent sends none, but that of `rtc` takes no nomination before one of its own was answered.
+    fn answer(&self, datagram: &[u8], kit: &Kit) -> Result<Option<BytesMut>> {
+        let Some(id) = datagram.get(8..20).and_then(|id| id.try_into().ok()).filter(|_| datagram[..2] == [0, 1]) else {
+            return Ok(None);
+        };
+        let crypto = kit.provider.crypto();
+        let setters: [Box<dyn Setter + '_>; 5] = [
+            Box::new(TransactionId(id)),
+            Box::new(BINDING_SUCCESS),
+            Box::new(XorMappedAddress { ip: self.server.ip(), port: self.server.port() }),
+            Box::new(MessageIntegrity::new_short_term_integrity_with_provider(PASSWORD.to_owned(), crypto)),
+            Box::new(FINGERPRINT),
+        ];
+        let mut message = Message::new();
+        message.build(&setters)?;
+        Ok(Some(BytesMut::from(&message.raw[..])))
     }
 
     fn key(&mut self, kit: &Kit) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `minamo-fanout`: what one forwarded packet costs with everything on, beside the bare limit of the same run.
 //!
 //! Without arguments everything is measured. `engine N` and `engine R S` drive the engine alone with 1 publisher and N subscribers, or R
-//! rooms of S. `flood SECONDS` floods the server and counts what those who talk lose.
+//! rooms of S; `process` and `threads T` (media threads) with the same numbers the whole process. `flood SECONDS` floods the server and counts what those who talk lose.
 
 mod bare;
 mod clock;
@@ -39,20 +39,23 @@ fn main() -> Result<()> {
         [] => all(),
         ["engine", subscribers] => engine(Scene::Fanout(subscribers.parse()?)),
         ["engine", rooms, size] => engine(Scene::Rooms(rooms.parse()?, size.parse()?)),
-        ["process", subscribers] => process(Scene::Fanout(subscribers.parse()?)),
-        ["process", rooms, size] => process(Scene::Rooms(rooms.parse()?, size.parse()?)),
+        ["process", subscribers] => process(Scene::Fanout(subscribers.parse()?), 1),
+        ["process", rooms, size] => process(Scene::Rooms(rooms.parse()?, size.parse()?), 1),
+        ["threads", threads, subscribers] => process(Scene::Fanout(subscribers.parse()?), threads.parse()?),
+        ["threads", threads, rooms, size] => process(Scene::Rooms(rooms.parse()?, size.parse()?), threads.parse()?),
         ["flood"] => flood::run(Duration::from_secs(10), false),
         ["flood", seconds] => flood::run(Duration::from_secs(seconds.parse()?), false),
         // The negative control: the publisher leaves packets out.
         ["flood", seconds, "sabotage"] => flood::run(Duration::from_secs(seconds.parse()?), true),
-        ["serve", fingerprint] => serve::run(fingerprint),
+        ["serve", fingerprint, threads] => serve::run(fingerprint, threads.parse()?),
         #[cfg(feature = "stacks")]
         ["str0m", subscribers] => stack::<stacks::Str0m>("str0m in RTP mode", subscribers.parse()?),
         #[cfg(feature = "stacks")]
         ["rtc", subscribers] => stack::<stacks::PeerConnection>("rtc", subscribers.parse()?),
         // Without the kernel, for callgrind and perf.
         ["dry", subscribers] => dry(Scene::Fanout(subscribers.parse()?)),
-        _ => bail!("arguments: none, or engine N, or engine R S, or dry N"),
+        ["dry", rooms, size] => dry(Scene::Rooms(rooms.parse()?, size.parse()?)),
+        _ => bail!("arguments: none, or engine N, or engine R S, or process N, or threads T N, or dry N, or dry R S"),
     }
 }
 
@@ -62,7 +65,9 @@ fn all() -> Result<()> {
     println!("the engine alone, in virtual time, sending to loopback sockets that nobody reads");
     SCENES.into_iter().for_each(|scene| tell(engine(scene)));
     println!("the whole process, its peers in another one; receiving, wake-ups and timers included");
-    SCENES.into_iter().for_each(|scene| tell(process(scene)));
+    SCENES.into_iter().for_each(|scene| tell(process(scene, 1)));
+    println!("the same with two media threads");
+    SCENES.into_iter().skip(4).for_each(|scene| tell(process(scene, 2)));
     #[cfg(feature = "stacks")]
     {
         println!("other stacks in the engine's place, video only, the publisher's side left out");
@@ -98,8 +103,8 @@ fn engine(scene: Scene) -> Result<()> {
     Ok(())
 }
 
-fn process(scene: Scene) -> Result<()> {
-    let outcome = process::run(scene, Duration::from_secs(10))?;
+fn process(scene: Scene, threads: usize) -> Result<()> {
+    let outcome = process::run(scene, threads, Duration::from_secs(10))?;
     println!(
         "{scene}: {:.0} ns a packet, {:.2} ms a join, {:.1} KiB idle, {:.1} KiB active, the load saw {:.1} % and kept {:.0} % of its pace",
         outcome.per_packet,

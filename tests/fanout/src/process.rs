@@ -49,10 +49,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(kit: &Kit) -> Result<Self> {
+    pub(crate) fn start(kit: &Kit, threads: usize) -> Result<Self> {
         let fingerprint: String = kit.fingerprint.0.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["serve", &fingerprint])
+            .args(["serve", &fingerprint, &threads.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -269,13 +269,13 @@ impl Load {
     }
 }
 
-/// Joins everybody, then lets media flow and counts for `measure`.
+/// Joins everybody to a server of so many media threads, then lets media flow and counts for `measure`.
 ///
 /// # Errors
 /// When somebody cannot connect or is not sent what it should be.
-pub fn run(scene: Scene, measure: Duration) -> Result<Outcome> {
+pub fn run(scene: Scene, threads: usize, measure: Duration) -> Result<Outcome> {
     let kit = Kit::new()?;
-    let mut server = Server::start(&kit)?;
+    let mut server = Server::start(&kit, threads)?;
     let mut load = Load::new(scene, kit, server.address)?;
     // Threads and buffers are there after a moment.
     std::thread::sleep(Duration::from_millis(500));

@@ -20,14 +20,15 @@ impl TapSink for Nothing {
     fn push(&self, _: &ChannelId, _: &ConnectionId, _: TapEvent) {}
 }
 
-/// Serves until the input ends. `fingerprint` is the one of all clients, as 64 hexadecimal digits.
+/// Serves until the input ends, on so many media threads. `fingerprint` is the one of all clients, as 64 hexadecimal digits.
 ///
 /// # Errors
 /// When the SFU does not start or a line is not understood.
-pub fn run(fingerprint: &str) -> Result<()> {
+pub fn run(fingerprint: &str, threads: usize) -> Result<()> {
     let bytes = (0..32).map(|at| Ok(u8::from_str_radix(fingerprint.get(2 * at..2 * at + 2).context("too short")?, 16)?));
     let Ok(fingerprint) = bytes.collect::<Result<Vec<u8>>>()?.try_into().map(Fingerprint) else { bail!("32 bytes") };
-    let config = SfuConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut config = SfuConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+    config.threads = threads;
     let sfu = Sfu::start(config, Arc::new(Nothing))?;
     println!("{}", sfu.local_port());
     for line in std::io::stdin().lock().lines() {

@@ -22,7 +22,7 @@ use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use super::{SERVER, Stack};
 use crate::engine::credentials;
-use crate::light::Kit;
+use crate::light::{Kit, PASSWORD, UFRAG};
 
 const SSRC: u32 = 0x20_0000;
 
@@ -137,8 +137,8 @@ fn answer(offer: &str, client: SocketAddr, fingerprint: Fingerprint) -> String {
     for line in offer.lines().map(str::trim) {
         let kind = line.split(':').next().unwrap_or_default();
         match kind {
-            "a=ice-ufrag" => lines.push("a=ice-ufrag:light".to_owned()),
-            "a=ice-pwd" => lines.push("a=ice-pwd:light-password-of-22-chars".to_owned()),
+            "a=ice-ufrag" => lines.push(format!("a=ice-ufrag:{UFRAG}")),
+            "a=ice-pwd" => lines.push(format!("a=ice-pwd:{PASSWORD}")),
             "a=fingerprint" => lines.push(format!("a=fingerprint:sha-256 {hex}")),
             "a=setup" => lines.push("a=setup:active".to_owned()),
             "a=sendrecv" | "a=sendonly" => lines.push("a=recvonly".to_owned()),

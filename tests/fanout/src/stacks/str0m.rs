@@ -16,7 +16,7 @@ use str0m::{Candidate, Input, Output, Rtc};
 
 use super::{SERVER, Stack};
 use crate::engine::credentials;
-use crate::light::{Kit, TRANSPORT_CC};
+use crate::light::{Kit, PASSWORD, TRANSPORT_CC, UFRAG};
 
 /// One `Rtc`.
 pub struct Str0m {
@@ -42,7 +42,7 @@ impl Stack for Str0m {
         let (mid, ssrc) = (Mid::from("v"), Ssrc::from(0x20_0000));
         let mut api = rtc.direct_api();
         api.set_local_ice_credentials(IceCreds { ufrag: ours.ufrag, pass: ours.pwd });
-        api.set_remote_ice_credentials(IceCreds { ufrag: "light".to_owned(), pass: "light-password-of-22-chars".to_owned() });
+        api.set_remote_ice_credentials(IceCreds { ufrag: UFRAG.to_owned(), pass: PASSWORD.to_owned() });
         api.set_ice_controlling(false);
         api.set_remote_fingerprint(Fingerprint { hash_func: "sha-256".to_owned(), bytes: kit.fingerprint.0.to_vec() });
         api.start_dtls(false)?;
