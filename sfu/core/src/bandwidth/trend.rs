@@ -1,8 +1,6 @@
 //! Whether a queue grows on the way: the slope of the one-way delay against an adaptive threshold (the trendline filter of
 //! draft-ietf-rmcat-gcc-02 §5 as browsers have it).
 
-use std::collections::VecDeque;
-
 use super::groups::Variation;
 
 /// Groups over which the line is laid.
@@ -34,7 +32,7 @@ pub(super) enum Usage {
 /// The filter and the detector.
 #[derive(Debug)]
 pub(super) struct Trend {
-    points: VecDeque<(f64, f64)>,
+    points: Points,
     groups: u32,
     accumulated_ms: f64,
     smoothed_ms: f64,
@@ -48,7 +46,7 @@ pub(super) struct Trend {
 impl Trend {
     pub(super) fn new() -> Self {
         Self {
-            points: VecDeque::new(),
+            points: Points::default(),
             groups: 0,
             accumulated_ms: 0.0,
             smoothed_ms: 0.0,
@@ -69,15 +67,12 @@ impl Trend {
         self.accumulated_ms += variation.arrived_ms - variation.sent_ms;
         self.smoothed_ms = SMOOTHING * self.smoothed_ms + (1.0 - SMOOTHING) * self.accumulated_ms;
         // The line needs rising times; one that was overtaken adds nothing.
-        if self.points.back().is_some_and(|(at, _)| *at > variation.at_ms) {
+        if self.points.latest > variation.at_ms {
             return;
         }
-        if self.points.len() == WINDOW {
-            self.points.pop_front();
-        }
-        self.points.push_back((variation.at_ms, self.smoothed_ms));
-        if self.points.len() == WINDOW {
-            let slope = fit(&self.points).unwrap_or(self.slope);
+        self.points.push(variation.at_ms, self.smoothed_ms);
+        if self.points.count == WINDOW {
+            let slope = self.points.slope().unwrap_or(self.slope);
             self.detect(slope, variation);
         }
     }
@@ -111,13 +106,48 @@ impl Trend {
     }
 }
 
-/// Least squares; `None` where all points share one time.
-fn fit(points: &VecDeque<(f64, f64)>) -> Option<f64> {
-    let count = points.len() as f64;
-    let (sum_x, sum_y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
-    let (mean_x, mean_y) = (sum_x / count, sum_y / count);
-    let (numerator, denominator) = points
-        .iter()
-        .fold((0.0, 0.0), |(up, down), (x, y)| (up + (x - mean_x) * (y - mean_y), down + (x - mean_x) * (x - mean_x)));
-    (denominator > 0.0).then(|| numerator / denominator)
+/// The last points, in any order: a line does not ask for one.
+#[derive(Debug)]
+struct Points {
+    x: [f64; WINDOW],
+    y: [f64; WINDOW],
+    /// How many there are, and where the next one goes.
+    count: usize,
+    next: usize,
+    latest: f64,
+}
+
+impl Default for Points {
+    fn default() -> Self {
+        Self { x: [0.0; WINDOW], y: [0.0; WINDOW], count: 0, next: 0, latest: f64::NEG_INFINITY }
+    }
+}
+
+impl Points {
+    fn push(&mut self, x: f64, y: f64) {
+        (self.x[self.next], self.y[self.next], self.latest) = (x, y, x);
+        self.next = (self.next + 1) % WINDOW;
+        self.count = (self.count + 1).min(WINDOW);
+    }
+
+    /// Least squares over a full window; `None` where all points share one time.
+    fn slope(&self) -> Option<f64> {
+        let mean = |values: &[f64; WINDOW]| sum(|at| values[at]) / WINDOW as f64;
+        let (mean_x, mean_y) = (mean(&self.x), mean(&self.y));
+        let numerator = sum(|at| (self.x[at] - mean_x) * (self.y[at] - mean_y));
+        let denominator = sum(|at| (self.x[at] - mean_x) * (self.x[at] - mean_x));
+        (denominator > 0.0).then(|| numerator / denominator)
+    }
+}
+
+/// In four sums, none of which waits for the others.
+fn sum(value: impl Fn(usize) -> f64) -> f64 {
+    const { assert!(WINDOW.is_multiple_of(4)) };
+    let mut sums = [0.0; 4];
+    for at in (0..WINDOW).step_by(4) {
+        for lane in 0..4 {
+            sums[lane] += value(at + lane);
+        }
+    }
+    sums[0] + sums[1] + (sums[2] + sums[3])
 }
