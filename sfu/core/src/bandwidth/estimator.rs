@@ -24,6 +24,8 @@ const OVERHEAD: usize = 28 + 16;
 #[derive(Debug)]
 pub(crate) struct Estimator {
     start: Instant,
+    /// When a packet left last, and that in microseconds since the start: those of a burst leave together.
+    sent_at: (Instant, u32),
     ledger: Ledger,
     groups: Groups,
     trend: Trend,
@@ -41,6 +43,7 @@ impl Estimator {
     pub(crate) fn new(start: Instant) -> Self {
         Self {
             start,
+            sent_at: (start, 0),
             ledger: Ledger::new(),
             groups: Groups::default(),
             trend: Trend::new(),
@@ -65,7 +68,15 @@ impl Estimator {
         let size = u16::try_from(size + OVERHEAD).unwrap_or(u16::MAX);
         let end = self.ledger.end() + 1;
         let probe = self.probes.sent(now, size, end);
-        self.ledger.push(self.us(now), size, probe);
+        if self.sent_at.0 != now {
+            self.sent_at = (now, self.us(now));
+        }
+        self.ledger.push(self.sent_at.1, size, probe);
+    }
+
+    /// See [`super::Way::warm`].
+    pub(super) fn warm(&self) -> u64 {
+        self.ledger.warm() ^ u64::from(self.probes.are_running()) ^ u64::from(self.sent_at.1)
     }
 
     /// The round-trip time, from receiver reports.

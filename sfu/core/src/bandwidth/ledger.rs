@@ -69,6 +69,11 @@ impl Ledger {
         self.first + self.records.len() as u64
     }
 
+    /// See [`super::Way::warm`].
+    pub(super) fn warm(&self) -> u64 {
+        self.records.back().map_or(0, |record| u64::from(record.sent_us))
+    }
+
     pub(super) fn push(&mut self, sent_us: u32, size: u16, probe: u8) {
         if self.records.len() == PACKETS_MAX {
             self.records.pop_front();

@@ -52,18 +52,19 @@ impl Pacer {
         }
     }
 
-    /// A new packet, in order.
-    pub(super) fn submit(&mut self, now: Instant, video: bool, packet: &[u8], repeatable: bool) -> Turn {
+    /// A new packet in two pieces, in order.
+    pub(super) fn submit(&mut self, now: Instant, video: bool, (head, rest): (&[u8], &[u8]), repeatable: bool) -> Turn {
         let Some(rate) = self.rate.or_else(|| (!self.queue.is_empty()).then_some(u64::MAX)) else { return Turn::Now };
         if !video || (self.queue.is_empty() && self.is_free(now)) {
             return Turn::Now;
         }
         let most = (rate as f64 / 8.0 * WAIT_MAX.as_secs_f64()) as usize;
-        if self.bytes + packet.len() > most.max(BYTES_MIN) {
+        if self.bytes + head.len() + rest.len() > most.max(BYTES_MIN) {
             return Turn::Never;
         }
         let mut copy = self.spare.pop().unwrap_or_default();
-        copy.extend_from_slice(packet);
+        copy.extend_from_slice(head);
+        copy.extend_from_slice(rest);
         self.bytes += copy.len();
         self.queue.push_back(Paced { packet: copy, repeatable });
         Turn::Later
@@ -135,7 +136,7 @@ mod tests {
     }
 
     fn submit(pacer: &mut Pacer, now: Instant, video: bool, packet: &[u8]) -> Turn {
-        let turn = pacer.submit(now, video, packet, false);
+        let turn = pacer.submit(now, video, (packet, &[]), false);
         if turn == Turn::Now {
             pacer.spend(now, packet.len());
         }

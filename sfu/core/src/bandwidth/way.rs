@@ -51,16 +51,21 @@ impl Way {
         }
     }
 
-    /// A new packet of a track, video or audio. True if it is to be sent now, and has its number; else it waits for
+    /// A new packet of a track, video or audio, in two pieces. True if it is to be sent now, and has its number; else it waits for
     /// [`Self::paced`], or is dropped because the way does not carry it.
-    pub(crate) fn submit(&mut self, now: Instant, video: bool, packet: &mut [u8], repeatable: bool) -> bool {
-        let turn = self.pacer.submit(now, video, packet, repeatable);
+    pub(crate) fn submit(&mut self, now: Instant, video: bool, head: &mut [u8], rest: &[u8], repeatable: bool) -> bool {
+        let turn = self.pacer.submit(now, video, (head, rest), repeatable);
         match turn {
-            Turn::Now => self.stamp(now, packet, repeatable),
+            Turn::Now => self.stamp(now, head, rest, repeatable),
             Turn::Later => {}
             Turn::Never => self.dropped += 1,
         }
         turn == Turn::Now
+    }
+
+    /// Reads a little of all that a packet's submission needs, for [`crate::shard`] to have it near.
+    pub(crate) fn warm(&self) -> u64 {
+        u64::from(self.extension.unwrap_or(0)) ^ u64::from(self.pacer.holds()) ^ self.estimator.warm()
     }
 
     /// Whether packets wait for their turn.
@@ -81,7 +86,7 @@ impl Way {
     /// The next packet that has waited long enough, with its number. To be handed back to [`Self::recycle`].
     pub(crate) fn paced(&mut self, now: Instant) -> Option<Paced> {
         let mut paced = self.pacer.next(now)?;
-        self.stamp(now, &mut paced.packet, paced.repeatable);
+        self.stamp(now, &mut paced.packet, &[], paced.repeatable);
         Some(paced)
     }
 
@@ -90,16 +95,17 @@ impl Way {
         self.pacer.recycle(paced);
     }
 
-    /// Gives a packet that is sent for the first time its number, and notes it. `repeatable`: it may be sent again as it is.
-    pub(crate) fn stamp(&mut self, now: Instant, packet: &mut [u8], repeatable: bool) {
+    /// Gives a packet that is sent for the first time its number, which goes into the first piece, and notes it. `repeatable`: it may be
+    /// sent again as it is.
+    pub(crate) fn stamp(&mut self, now: Instant, head: &mut [u8], rest: &[u8], repeatable: bool) {
         let Some(id) = self.extension else { return };
         let number = self.estimator.upcoming();
-        if stamp::write(packet, id, number) {
+        if stamp::write(head, id, number) {
             if repeatable {
-                self.remembered.push(packet, number);
+                self.remembered.push(head, number);
             }
-            self.estimator.sent(now, packet.len());
-            self.pacer.spend(now, packet.len());
+            self.estimator.sent(now, head.len() + rest.len());
+            self.pacer.spend(now, head.len() + rest.len());
         }
     }
 

@@ -118,6 +118,11 @@ impl Course {
         self.current.is_some_and(|run| run.layer == layer) || self.older.iter().any(|run| run.layer == layer)
     }
 
+    /// See [`super::Downlink::warm`].
+    pub(super) fn warm(&self) -> u64 {
+        self.next ^ self.highest.out ^ self.current.map_or(0, |run| run.out) ^ u64::from(self.temporal)
+    }
+
     /// The place behind the highest that was seen of the current layer.
     pub(super) fn next_place(&self) -> u64 {
         self.next
@@ -295,7 +300,7 @@ mod tests {
     /// A packet of a picture on a count whose numbers have 15 bits.
     fn stored(seq: u64, number: u32, temporal: u8) -> Stored {
         let marks = Marks { number, bits: 15, tl0: Some(number as u8), temporal, ..Marks::default() };
-        Stored { seq, timestamp: number * 3000, key: false, marks, packet: Bytes::new() }
+        Stored { seq, timestamp: number * 3000, key: false, marks, packet: Bytes::new(), payload: 0..0 }
     }
 
     fn started(closes_gaps: bool) -> Course {

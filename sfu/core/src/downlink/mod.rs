@@ -3,6 +3,7 @@
 
 mod choice;
 mod course;
+mod head;
 mod padding;
 mod resends;
 mod sent;
@@ -11,12 +12,13 @@ mod successor;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use minamo_media::rtp::{Header, Packet, av1, picture};
+use minamo_media::rtp::{Packet, av1, picture};
 use minamo_media::{Codec, NtpTime};
 
 pub(crate) use self::choice::Allowance;
 use self::choice::Choice;
 use self::course::{Course, Slot};
+use self::head::{Head, Numbers};
 use self::resends::Resends;
 use self::sent::Sent;
 use self::successor::Legacy;
@@ -48,6 +50,7 @@ pub(crate) struct Downlink {
     pub spec: Spec,
     choice: Choice,
     course: Course,
+    head: Head,
     /// A cached group of pictures is on its way; what is new follows behind it.
     catching_up: bool,
     began: Option<Instant>,
@@ -80,6 +83,7 @@ impl Downlink {
             reported: VecDeque::new(),
             rtt: RTT_FIRST,
             choice: Choice::new(spec.layer),
+            head: Head::new(&spec),
             spec,
         }
     }
@@ -198,8 +202,15 @@ impl Downlink {
         self.began.is_none_or(|began| now.saturating_duration_since(began) < NEW)
     }
 
-    /// Writes the packet for this subscriber into `out`. False if it is not for it, or not yet.
-    pub(crate) fn write(&mut self, layer: Layer, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
+    /// Writes the packet for this subscriber into `out`, but for what follows as it is stored: that is returned, and need not be
+    /// copied here. `None` if it is not for this subscriber, or not yet.
+    pub(crate) fn write<'s>(
+        &mut self,
+        layer: Layer,
+        stored: &'s Stored,
+        from: &Extensions,
+        out: &mut Vec<u8>,
+    ) -> Option<&'s [u8]> {
         let behind = self.catching_up && stored.seq != self.course.next_place();
         if behind || self.choice.current() != Some(layer) {
             let slot = self.course.find(layer, stored);
@@ -208,25 +219,37 @@ impl Downlink {
         self.write_cached(layer, stored, from, out)
     }
 
-    /// Writes a packet of the group that it begins with. False if it is left out.
-    pub(crate) fn write_cached(&mut self, layer: Layer, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
+    /// As [`Self::write`], a packet of the group that it begins with. `None` if it is left out.
+    pub(crate) fn write_cached<'s>(
+        &mut self,
+        layer: Layer,
+        stored: &'s Stored,
+        from: &Extensions,
+        out: &mut Vec<u8>,
+    ) -> Option<&'s [u8]> {
         let slot = self.course.slot(layer, stored, self.choice.allowance().temporal);
         self.write_to(slot, stored, from, out)
     }
 
-    fn write_to(&mut self, slot: Option<Slot>, stored: &Stored, from: &Extensions, out: &mut Vec<u8>) -> bool {
-        let Some(slot) = slot else { return false };
+    /// Reads a little of all that writing a packet needs, for [`crate::shard`] to have it near.
+    pub(crate) fn warm(&self) -> u64 {
+        let layers = u64::from(self.choice.current() == self.choice.target());
+        layers ^ self.course.warm() ^ self.sent.packets ^ self.head.warm() ^ u64::from(self.catching_up)
+    }
+
+    fn write_to<'s>(&mut self, slot: Option<Slot>, stored: &'s Stored, from: &Extensions, out: &mut Vec<u8>) -> Option<&'s [u8]> {
+        let slot = slot?;
         out.clear();
-        let octets = self.render(stored, &slot, from, None, out);
+        let rest = self.render(stored, &slot, from, None, out);
         self.sent.packets += 1;
-        self.sent.octets += u64::from(octets);
-        true
+        self.sent.octets += if slot.filler { 0 } else { stored.payload.len() as u64 };
+        Some(rest)
     }
 
     /// Which packet a NACK means, if it is to be answered now: not twice within a round trip, not without end.
     pub(crate) fn nacked(&mut self, now: Instant, sequence: u16) -> Option<(Layer, u64)> {
         let place = self.course.place(sequence)?;
-        self.resends.allow(now, u64::from(sequence), self.rtt).then_some(place)
+        self.resends.allow(now, sequence, self.rtt).then_some(place)
     }
 
     /// A subscriber cannot know that it lost what it was sent first: nothing before says that it should have come. While it is new
@@ -246,24 +269,63 @@ impl Downlink {
         if rtx.is_some() {
             self.rtx_seq = self.rtx_seq.wrapping_add(1);
         }
-        self.render(stored, &slot, from, rtx, out);
+        let rest = self.render(stored, &slot, from, rtx, out);
+        out.extend_from_slice(rest);
         self.sent.resent += 1;
         true
     }
 
-    /// Returns the payload's length, padding left out.
-    fn render(&self, stored: &Stored, slot: &Slot, from: &Extensions, rtx: Option<(u32, u8)>, out: &mut Vec<u8>) -> u32 {
-        let Ok(packet) = Packet::parse(&stored.packet) else { return 0 };
-        let mut extensions = [(0u8, [].as_slice()); 5];
+    /// Returns the payload, unless it is there already because something in it is another one.
+    fn render<'s>(
+        &self,
+        stored: &'s Stored,
+        slot: &Slot,
+        from: &Extensions,
+        rtx: Option<(u32, u8)>,
+        out: &mut Vec<u8>,
+    ) -> &'s [u8] {
+        let Some((&second, payload)) = stored.packet.get(1).zip(stored.packet.get(stored.payload.clone())) else { return &[] };
+        let numbers = Numbers {
+            marker: second & 0x80 != 0,
+            payload_type: rtx.map_or(self.spec.payload.pt, |(_, pt)| pt),
+            sequence: if rtx.is_some() { self.rtx_seq } else { slot.out as u16 },
+            timestamp: slot.timestamp,
+            ssrc: rtx.map_or(self.spec.ssrc, |(ssrc, _)| ssrc),
+        };
+        if !self.is_plain(from) || !self.head.write(&numbers, out) {
+            self.write_head(stored, slot, from, &numbers, out);
+        }
+        if rtx.is_some() {
+            out.extend_from_slice(&(slot.out as u16).to_be_bytes());
+        }
+        match slot.numbers {
+            _ if slot.filler => &[],
+            None => payload,
+            Some((number, tl0)) => {
+                let at = out.len();
+                out.extend_from_slice(payload);
+                picture::renumber(self.spec.payload.codec, &mut out[at..], number, tl0);
+                &[]
+            }
+        }
+    }
+
+    /// Whether nothing of the publisher's header extensions goes out.
+    fn is_plain(&self, from: &Extensions) -> bool {
         let to = &self.spec.extensions;
-        // First: whoever sends the packet finds the place for its transport-wide number there.
-        if let Some(id) = to.transport_cc {
-            extensions[0] = (id, &[0, 0]);
-        }
-        if let Some(id) = to.mid {
-            extensions[1] = (id, self.spec.mid.as_bytes());
-        }
-        // The publisher's transport-cc and abs-send-time are of the hop that they came over and are left out.
+        let passed = |from: Option<u8>, to: Option<u8>| from.is_some() && to.is_some();
+        !passed(from.audio_level, to.audio_level)
+            && !passed(from.video_orientation, to.video_orientation)
+            && !passed(from.dependency_descriptor, to.dependency_descriptor)
+    }
+
+    /// The header with those of the publisher's extensions that go out. Its transport-cc and abs-send-time do not: they are of the
+    /// hop that they came over.
+    fn write_head(&self, stored: &Stored, slot: &Slot, from: &Extensions, numbers: &Numbers, out: &mut Vec<u8>) {
+        let Ok(packet) = Packet::parse(&stored.packet) else { return numbers.header(&head::own(&self.spec)).write(out) };
+        let to = &self.spec.extensions;
+        let mut extensions = [(0u8, [].as_slice()); 5];
+        extensions[..2].copy_from_slice(&head::own(&self.spec));
         for (slot, from, to) in [(2, from.audio_level, to.audio_level), (3, from.video_orientation, to.video_orientation)] {
             if let Some((data, id)) = from.and_then(|id| packet.extension(id)).zip(to) {
                 extensions[slot] = (id, data);
@@ -279,27 +341,7 @@ impl Downlink {
                 extensions[4] = (id, &copy[..data.len()]);
             }
         }
-        let header = Header {
-            marker: packet.marker(),
-            payload_type: rtx.map_or(self.spec.payload.pt, |(_, pt)| pt),
-            sequence: if rtx.is_some() { self.rtx_seq } else { slot.out as u16 },
-            timestamp: slot.timestamp,
-            ssrc: rtx.map_or(self.spec.ssrc, |(ssrc, _)| ssrc),
-            extensions: &extensions,
-        };
-        header.write(out);
-        if rtx.is_some() {
-            out.extend_from_slice(&(slot.out as u16).to_be_bytes());
-        }
-        if slot.filler {
-            return 0;
-        }
-        let at = out.len();
-        out.extend_from_slice(packet.payload());
-        if let Some((number, tl0)) = slot.numbers {
-            picture::renumber(self.spec.payload.codec, &mut out[at..], number, tl0);
-        }
-        packet.payload().len() as u32
+        numbers.header(&extensions).write(out);
     }
 
     /// The round-trip time to the subscriber, once its receiver reports have told.

@@ -10,33 +10,39 @@ const SLOTS: usize = 128;
 const BUDGET: Budget = Budget::new(500, 250);
 const REPEAT_MIN: Duration = Duration::from_millis(10);
 
-/// The retransmissions of one downlink. Allocates only when the first is served.
+/// A sequence number, and when its packet was sent again: milliseconds after [`Resends::first`].
+type Slot = Option<(u16, u32)>;
+
+/// The retransmissions of one downlink. Allocates only when the first is served: 1.5 KB.
 #[derive(Clone, Debug)]
 pub(super) struct Resends {
-    slots: Vec<Option<(u64, Instant)>>,
+    slots: Box<[Slot]>,
+    first: Option<Instant>,
     budget: Budget,
 }
 
 impl Resends {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), budget: BUDGET }
+        Self { slots: Box::default(), first: None, budget: BUDGET }
     }
 
     /// Whether to send `seq` again now; true counts as sent.
-    pub(super) fn allow(&mut self, now: Instant, seq: u64, rtt: Duration) -> bool {
+    pub(super) fn allow(&mut self, now: Instant, seq: u16, rtt: Duration) -> bool {
         if self.slots.is_empty() {
-            self.slots = vec![None; SLOTS];
+            self.slots = vec![None; SLOTS].into();
         }
         // A NACK that left before our answer came in arrives up to a round trip after it; a little less lets the next question through.
         let repeat = (rtt * 4 / 5).max(REPEAT_MIN);
-        let slot = &mut self.slots[(seq % SLOTS as u64) as usize];
-        if slot.is_some_and(|(sent, at)| sent == seq && now.saturating_duration_since(at) < repeat) {
+        let first = *self.first.get_or_insert(now);
+        let ms = now.saturating_duration_since(first).as_millis() as u32;
+        let slot = &mut self.slots[usize::from(seq) % SLOTS];
+        if slot.is_some_and(|(sent, at)| sent == seq && u128::from(ms.wrapping_sub(at)) < repeat.as_millis()) {
             return false;
         }
         if !self.budget.take(now) {
             return false;
         }
-        *slot = Some((seq, now));
+        *slot = Some((seq, ms));
         true
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Held {
 pub(super) struct Addresses {
     by_ufrag: HashMap<String, PeerId>,
     by_address: HashMap<Origin, Held>,
+    /// What was found last: a publisher's packets come in bursts.
+    latest: Option<(Origin, Held)>,
 }
 
 impl Addresses {
@@ -57,6 +59,16 @@ impl Addresses {
 
     pub(super) fn by_address(&self, address: &Origin) -> Option<Held> {
         self.by_address.get(address).copied()
+    }
+
+    /// As [`Self::by_address`], sooner for the address of the datagram before.
+    pub(super) fn find(&mut self, address: &Origin) -> Option<Held> {
+        if let Some((_, held)) = self.latest.filter(|(latest, _)| latest == address) {
+            return Some(held);
+        }
+        let held = self.by_address(address)?;
+        self.latest = Some((*address, held));
+        Some(held)
     }
 
     /// False if the ufrag is another peer's already.
@@ -75,6 +87,7 @@ impl Addresses {
     /// An authentic check of this peer came from the address. False if another peer holds it: who knows one peer's password could
     /// otherwise draw another peer's datagrams to it by forging their source. Then it is the rival.
     pub(super) fn bind<T>(&mut self, now: Instant, address: Origin, peer: &mut Peer<T>) -> bool {
+        self.latest = None;
         let held = self.by_address.entry(address).or_insert(Held { peer: peer.id, rival: None, checked: now });
         let foreign = held.peer != peer.id && now.saturating_duration_since(held.checked) < CHECK_STALE;
         if foreign {
@@ -95,6 +108,7 @@ impl Addresses {
 
     /// The rival has shown that the address is its own now.
     pub(super) fn hand_over(&mut self, now: Instant, address: &Origin) {
+        self.latest = None;
         if let Some(held) = self.by_address.get_mut(address)
             && let Some(peer) = held.rival
         {
@@ -121,6 +135,7 @@ impl Addresses {
     }
 
     fn forget(&mut self, address: &Origin, peer: PeerId) {
+        self.latest = None;
         let Some(held) = self.by_address.get_mut(address) else { return };
         match held.rival {
             Some(rival) if held.peer == peer => *held = Held { peer: rival, rival: None, checked: held.checked },

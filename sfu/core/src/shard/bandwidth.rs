@@ -43,7 +43,7 @@ impl<T: PeerTransport> Shard<T> {
     /// Shares the way to the peer out anew, if it is time.
     fn allocate(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Peer { way: Some(way), downlinks, .. } = &mut *peer else { return };
+        let Peer { way: Some(way), downlinks, .. } = &mut **peer else { return };
         if !way.allocates(now) {
             return;
         }
@@ -76,17 +76,17 @@ impl<T: PeerTransport> Shard<T> {
     /// Sends what has waited in the pacer, and the padding that is due.
     pub(super) fn serve_way(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.connected) else { return };
-        let Peer { way: Some(way), downlinks, transport, .. } = &mut *peer else { return };
+        let Peer { way: Some(way), downlinks, transport, .. } = &mut **peer else { return };
         while let Some(paced) = way.paced(now) {
-            transport.send_rtp(&paced.packet);
+            transport.send_rtp(&paced.packet, &[]);
             way.recycle(paced);
         }
         self.stats.dropped_beyond_way += way.take_dropped();
         let mut bytes = way.padding(now);
         while let Some(downlink) = downlinks.iter_mut().find(|downlink| bytes > 0 && downlink.can_pad()) {
             downlink.write_padding(PADDING_MAX as u8, &mut self.scratch);
-            way.stamp(now, &mut self.scratch, false);
-            transport.send_rtp(&self.scratch);
+            way.stamp(now, &mut self.scratch, &[], false);
+            transport.send_rtp(&self.scratch, &[]);
             self.stats.paddings_out += 1;
             bytes = bytes.saturating_sub(self.scratch.len());
         }

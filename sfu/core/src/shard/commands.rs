@@ -65,7 +65,7 @@ impl<T: PeerTransport> Shard<T> {
         }
         let ufrag = ice.ufrag.clone();
         let transport = (self.make_transport)(now, ice);
-        self.peers.insert(id, Peer::new(now, id, ufrag, transport));
+        self.peers.insert(id, Box::new(Peer::new(now, id, ufrag, transport)));
         self.stats.peers += 1;
         self.rearm(now, id);
     }
@@ -138,6 +138,10 @@ impl<T: PeerTransport> Shard<T> {
         }
         let before = peer.downlinks.iter().position(|other| other.spec.ssrc == downlink.ssrc).map(|at| peer.downlinks.remove(at));
         let predecessor = before.as_ref().map(|before| before.spec.track);
+        // Picture and sound: a vector by itself begins with room for four.
+        if peer.downlinks.is_empty() {
+            peer.downlinks.reserve_exact(2);
+        }
         peer.downlinks.push(match before {
             Some(before) => before.succeed(now, downlink),
             None => Downlink::new(downlink),
@@ -188,6 +192,6 @@ impl<T: PeerTransport> Shard<T> {
         }
         peer.transport.close(now);
         self.departed += peer.transport.counters();
-        self.outbox.bid_farewell(peer);
+        self.outbox.bid_farewell(*peer);
     }
 }

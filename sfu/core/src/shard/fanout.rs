@@ -138,8 +138,10 @@ impl<T: PeerTransport> Shard<T> {
             self.end_burst();
             return true;
         };
+        let (going, served) = (burst.track, burst.served);
         burst.served += 1;
         let (owner, now) = (track.owner, burst.packets.first().map(|(now, _)| *now));
+        self.warm(going, served);
         if let Some(now) = now
             && self.contained(now, id, |shard| shard.serve_front(id)).is_none()
         {
@@ -167,10 +169,10 @@ impl<T: PeerTransport> Shard<T> {
         let Some(burst) = self.fanout.bursts.front_mut() else { return };
         let Some((now, _)) = burst.packets.last().copied() else { return };
         transport.swap_spare(&mut self.spare);
-        let mut send = |packet: &mut Vec<u8>| {
+        let mut send = |head: &mut Vec<u8>, rest: &[u8]| {
             // What does not leave now waits for its turn, or is more than the way carries.
-            if way.as_mut().is_none_or(|way| way.submit(now, video, packet, repeats)) {
-                transport.send_rtp(packet);
+            if way.as_mut().is_none_or(|way| way.submit(now, video, head, rest, repeats)) {
+                transport.send_rtp(head, rest);
             }
         };
         let passed = pass(downlink, entry, layer, &burst.packets, later, scratch, &mut send);
@@ -220,7 +222,7 @@ impl<T: PeerTransport> Shard<T> {
     pub(super) fn serve_catch_up(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.catch_up_due.is_some_and(|due| due <= now)) else { return };
         peer.catch_up_due = None;
-        let Peer { downlinks, way, transport, catch_up_due, .. } = peer;
+        let Peer { downlinks, way, transport, catch_up_due, .. } = &mut **peer;
         let link = way.as_ref().and_then(|way| way.estimate(now));
         for downlink in downlinks {
             let Some(next) = downlink.catching_up() else { continue };
@@ -228,9 +230,9 @@ impl<T: PeerTransport> Shard<T> {
             // What is on its way to everybody will come here too.
             let until = self.fanout.lowest(downlink.spec.track, next, 0);
             let repeats = downlink.repeats();
-            let mut send = |packet: &mut Vec<u8>| {
-                if way.as_mut().is_none_or(|way| way.submit(now, true, packet, repeats)) {
-                    transport.send_rtp(packet);
+            let mut send = |head: &mut Vec<u8>, rest: &[u8]| {
+                if way.as_mut().is_none_or(|way| way.submit(now, true, head, rest, repeats)) {
+                    transport.send_rtp(head, rest);
                 }
             };
             self.stats.rtp_out += catch_up(now, downlink, track, until, link, &mut self.scratch, &mut send);
@@ -245,7 +247,7 @@ impl<T: PeerTransport> Shard<T> {
         let Some(entry) = self.tracks.get(&track) else { return false };
         let stored = entry.encoding(layer).and_then(|encoding| encoding.at(place));
         let (Some(stored), Some(peer)) = (stored, self.peers.get_mut(&id)) else { return false };
-        let Peer { downlinks, way, transport, .. } = peer;
+        let Peer { downlinks, way, transport, .. } = &mut **peer;
         let Some(downlink) = downlinks.iter_mut().find(|downlink| downlink.spec.track == track) else { return false };
         // A track that is not sent now goes on with a key frame: what is missing before it only takes room from others.
         if downlink.layer().is_none() || !downlink.write_again(layer, stored, &entry.spec.extensions, &mut self.scratch) {
@@ -261,10 +263,10 @@ impl<T: PeerTransport> Shard<T> {
                 if !way.has_room(now) {
                     return false;
                 }
-                way.stamp(now, &mut self.scratch, false);
+                way.stamp(now, &mut self.scratch, &[], false);
             }
         }
-        transport.send_rtp(&self.scratch);
+        transport.send_rtp(&self.scratch, &[]);
         true
     }
 }
@@ -286,7 +288,7 @@ pub(super) fn pass(
     packets: &[(Instant, u64)],
     later: u64,
     scratch: &mut Vec<u8>,
-    send: &mut impl FnMut(&mut Vec<u8>),
+    send: &mut impl FnMut(&mut Vec<u8>, &[u8]),
 ) -> Passed {
     let mut passed = Passed::default();
     let Some(encoding) = track.encoding(layer) else { return passed };
@@ -297,11 +299,9 @@ pub(super) fn pass(
             passed.switch = downlink.enter(*now, track, stored, false).map(|switch| (*now, switch));
         }
         let mut write = |stored| {
-            let written = downlink.write(layer, stored, &track.spec.extensions, scratch);
-            if written {
-                send(scratch);
-            }
-            passed.sent += u64::from(written);
+            let Some(rest) = downlink.write(layer, stored, &track.spec.extensions, scratch) else { return };
+            send(scratch, rest);
+            passed.sent += 1;
         };
         write(stored);
         if begins {
@@ -323,7 +323,7 @@ fn catch_up(
     until: u64,
     link: Option<u64>,
     scratch: &mut Vec<u8>,
-    send: &mut impl FnMut(&mut Vec<u8>),
+    send: &mut impl FnMut(&mut Vec<u8>, &[u8]),
 ) -> u64 {
     let Some((encoding, layer)) = downlink.catching_up().and_then(|(layer, _)| Some((track.encoding(layer)?, layer))) else {
         return 0;
@@ -350,8 +350,8 @@ fn catch_up(
             break;
         }
         bytes = bytes.saturating_sub(stored.packet.len() as u64);
-        if downlink.write_cached(layer, stored, &track.spec.extensions, scratch) {
-            send(scratch);
+        if let Some(rest) = downlink.write_cached(layer, stored, &track.spec.extensions, scratch) {
+            send(scratch, rest);
             sent += 1;
         }
     }

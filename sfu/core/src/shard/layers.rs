@@ -87,8 +87,8 @@ impl<T: PeerTransport> Shard<T> {
             feed.choose(entry.flowing(), LayerCause::Publisher);
         }
         let (outbox, stats) = (&mut self.outbox, &mut self.stats);
-        let mut push = |bytes: &mut Vec<u8>| {
-            let packet = Bytes::copy_from_slice(bytes);
+        let mut push = |head: &mut Vec<u8>, rest: &[u8]| {
+            let packet = Bytes::from([head.as_slice(), rest].concat());
             stats.dropped_tap += u64::from(!outbox.push_tap_packet(TapInput::Packet { track, arrival: now, packet }));
         };
         let passed = fanout::pass(&mut feed, entry, layer, &[(now, place)], u64::MAX, &mut self.scratch, &mut push);

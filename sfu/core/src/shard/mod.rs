@@ -20,6 +20,7 @@ mod relay;
 mod reports;
 mod stats;
 mod transport;
+mod warm;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ pub type MakeTransport<T> = Box<dyn FnMut(Instant, IceCredentials) -> T + Send>;
 pub struct Shard<T: PeerTransport> {
     config: ShardConfig,
     make_transport: MakeTransport<T>,
-    peers: Table<PeerId, Peer<T>>,
+    peers: Table<PeerId, Box<Peer<T>>>,
     tracks: Table<TrackId, Track>,
     /// Who is sent a track. Kept apart from the tracks: a subscriber may come before its publisher's uplink.
     subscribers: Table<TrackId, Vec<PeerId>>,
@@ -119,7 +120,7 @@ impl<T: PeerTransport> Shard<T> {
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += data.len() as u64;
         let check = addresses::checked_ufrag(&data).and_then(|ufrag| self.addresses.by_ufrag(ufrag));
-        let held = if check.is_none() { self.addresses.by_address(&route.origin()) } else { None };
+        let held = if check.is_none() { self.addresses.find(&route.origin()) } else { None };
         let Some(id) = check.or(held.map(|held| held.peer)) else {
             self.stats.dropped_unknown_address += 1;
             return;

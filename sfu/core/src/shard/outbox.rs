@@ -84,16 +84,22 @@ impl Outbox {
         self.senders.front().copied()
     }
 
-    pub(super) fn transmit<T: PeerTransport>(&mut self, peers: &mut Table<PeerId, Peer<T>>) -> Option<Transmit> {
+    pub(super) fn transmit<T: PeerTransport>(&mut self, peers: &mut Table<PeerId, Box<Peer<T>>>) -> Option<Transmit> {
         while let Some(id) = self.senders.front() {
-            if let Some(peer) = peers.get_mut(id) {
-                if let Some(transmit) = peer.transport.poll_transmit() {
-                    peer.traffic.bytes_out += transmit.payload.len() as u64;
-                    return Some(transmit);
-                }
-                peer.queued = false;
+            let Some(peer) = peers.get_mut(id) else {
+                self.senders.pop_front();
+                continue;
+            };
+            let transmit = peer.transport.poll_transmit();
+            peer.traffic.bytes_out += transmit.as_ref().map_or(0, |transmit| transmit.payload.len() as u64);
+            // Most have one only, and need not be looked at again.
+            peer.queued = transmit.is_some() && peer.transport.may_transmit();
+            if !peer.queued {
+                self.senders.pop_front();
             }
-            self.senders.pop_front();
+            if transmit.is_some() {
+                return transmit;
+            }
         }
         self.farewells.pop_front()
     }

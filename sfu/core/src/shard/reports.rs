@@ -73,7 +73,7 @@ impl<T: PeerTransport> Shard<T> {
         let (Some(entry), Some(subscribers)) = (self.tracks.get(&track), self.subscribers.get(&track)) else { return };
         for id in subscribers {
             let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.connected) else { continue };
-            let Peer { downlinks, transport, .. } = &mut *peer;
+            let Peer { downlinks, transport, .. } = &mut **peer;
             let sent = |downlink: &&mut Downlink| downlink.spec.track == track && downlink.layer() == Some(layer);
             if let Some(downlink) = downlinks.iter_mut().find(sent) {
                 send_sender_report(now, transport, downlink, entry, &mut self.scratch);

@@ -17,10 +17,14 @@ pub trait PeerTransport {
     fn handle_datagram(&mut self, now: Instant, route: Route, data: BytesMut);
     /// What came of it.
     fn poll_input(&mut self) -> Option<Input>;
-    /// Seals a plain RTP packet.
-    fn send_rtp(&mut self, packet: &[u8]);
+    /// Seals a plain RTP packet that is given in two pieces, the header in the first.
+    fn send_rtp(&mut self, head: &[u8], rest: &[u8]);
     /// Trades the buffer that the next group of packets is sealed into for another: an empty one with room for one without, or back.
     fn swap_spare(&mut self, _spare: &mut BytesMut) {}
+    /// Reads a little of all that sealing a packet needs, for [`super::warm`].
+    fn warm(&self) -> u64 {
+        0
+    }
     /// Seals a plain RTCP packet.
     fn send_rtcp(&mut self, packet: &[u8]);
     /// Opens a data channel.
@@ -31,6 +35,10 @@ pub trait PeerTransport {
     fn close_channels(&mut self, now: Instant);
     /// The next datagram to send.
     fn poll_transmit(&mut self) -> Option<Transmit>;
+    /// False if nothing is left to send.
+    fn may_transmit(&self) -> bool {
+        true
+    }
     /// When to call `handle_timeout`.
     fn poll_timeout(&self) -> Option<Instant>;
     /// Time has come.
@@ -56,11 +64,14 @@ impl PeerTransport for Transport {
     fn poll_input(&mut self) -> Option<Input> {
         Self::poll_input(self)
     }
-    fn send_rtp(&mut self, packet: &[u8]) {
-        Self::send_rtp(self, packet);
+    fn send_rtp(&mut self, head: &[u8], rest: &[u8]) {
+        Self::send_rtp(self, head, rest);
     }
     fn swap_spare(&mut self, spare: &mut BytesMut) {
         Self::swap_spare(self, spare);
+    }
+    fn warm(&self) -> u64 {
+        Self::warm(self)
     }
     fn send_rtcp(&mut self, packet: &[u8]) {
         Self::send_rtcp(self, packet);
@@ -76,6 +87,9 @@ impl PeerTransport for Transport {
     }
     fn poll_transmit(&mut self) -> Option<Transmit> {
         Self::poll_transmit(self)
+    }
+    fn may_transmit(&self) -> bool {
+        Self::may_transmit(self)
     }
     fn poll_timeout(&self) -> Option<Instant> {
         Self::poll_timeout(self)

@@ -182,7 +182,8 @@ impl Encoding {
         if self.ring.highest().is_none_or(|highest| place > highest) {
             self.newest = Some((now, timestamp));
         }
-        let stored = Stored { seq: place, timestamp, key: picture.key, marks: Marks::default(), packet: bytes.clone() };
+        let (key, payload) = (picture.key, packet.payload_range());
+        let stored = Stored { seq: place, timestamp, key, marks: Marks::default(), packet: bytes.clone(), payload };
         if !self.ring.insert(stored) {
             return Err(Refused::Late);
         }

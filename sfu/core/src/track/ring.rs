@@ -1,5 +1,7 @@
 //! A layer's last packets, plain: what is forwarded now and what is sent again on request.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::pictures::Marks;
@@ -17,6 +19,8 @@ pub(crate) struct Stored {
     pub marks: Marks,
     /// The packet as the publisher sent it, retransmission unwrapped.
     pub packet: Bytes,
+    /// Where in it the payload lies, padding left out.
+    pub payload: Range<usize>,
 }
 
 /// A bounded store by place. A new packet takes the slot of the one that is `capacity` older.
@@ -73,7 +77,7 @@ mod tests {
     use super::*;
 
     fn stored(seq: u64) -> Stored {
-        Stored { seq, timestamp: 0, key: false, marks: Marks::default(), packet: Bytes::new() }
+        Stored { seq, timestamp: 0, key: false, marks: Marks::default(), packet: Bytes::new(), payload: 0..0 }
     }
 
     #[test]

@@ -146,16 +146,24 @@ impl Transport {
         self.inputs.pop_front()
     }
 
-    /// Seals a plain RTP packet toward the peer. Counted and dropped before Connected.
+    /// Seals a plain RTP packet toward the peer, given in two pieces so that what is stored need not be copied behind its header first:
+    /// the header must be in the first. Counted and dropped before Connected.
     ///
     /// A packet with a sequence number that was sent before must be the same bytes again: AES-GCM loses its secrecy otherwise.
-    pub fn send_rtp(&mut self, packet: &[u8]) {
-        self.send_sealed(packet, Srtp::rtp_overhead, Srtp::seal_rtp);
+    pub fn send_rtp(&mut self, head: &[u8], rest: &[u8]) {
+        self.send_sealed(head.len() + rest.len(), Srtp::rtp_overhead, |srtp, out| srtp.seal_rtp(head, rest, out));
     }
 
     /// Seals a plain RTCP compound packet toward the peer. Counted and dropped before Connected.
     pub fn send_rtcp(&mut self, packet: &[u8]) {
-        self.send_sealed(packet, Srtp::rtcp_overhead, Srtp::seal_rtcp);
+        self.send_sealed(packet.len(), Srtp::rtcp_overhead, |srtp, out| srtp.seal_rtcp(packet, out));
+    }
+
+    /// Reads a little of all that sealing a packet needs. The number means nothing.
+    #[must_use]
+    pub fn warm(&self) -> u64 {
+        let srtp = self.srtp.as_deref().map_or(0, Srtp::warm);
+        srtp ^ self.counters.overflow ^ u64::from(self.routes.current().is_some()) ^ u64::from(self.transmits.is_empty())
     }
 
     /// Trades the buffer that the next group of packets is sealed into: none is allocated as long as it has one.
@@ -166,6 +174,12 @@ impl Transport {
     /// The next datagram to send. Poll until `None` after each call that takes the time or a packet.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop()
+    }
+
+    /// Whether [`Self::poll_transmit`] has something to give.
+    #[must_use]
+    pub fn may_transmit(&self) -> bool {
+        !self.transmits.is_empty()
     }
 
     /// When to call [`Self::handle_timeout`]. `None` after the end.
@@ -384,14 +398,14 @@ impl Transport {
         }
     }
 
-    fn send_sealed(&mut self, packet: &[u8], overhead: fn(&Srtp) -> usize, seal: fn(&mut Srtp, &[u8], &mut BytesMut) -> bool) {
+    fn send_sealed(&mut self, plain: usize, overhead: fn(&Srtp) -> usize, seal: impl FnOnce(&mut Srtp, &mut BytesMut) -> bool) {
         let srtp = self.srtp.as_deref_mut().filter(|_| self.stage == Stage::Connected);
         let (Some(srtp), Some(route)) = (srtp, self.routes.current()) else {
             self.counters.unsendable += 1;
             return;
         };
-        let length = packet.len() + overhead(srtp);
-        match self.transmits.append(route, length, |out| seal(srtp, packet, out)) {
+        let length = plain + overhead(srtp);
+        match self.transmits.append(route, length, |out| seal(srtp, out)) {
             Some(true) => {}
             Some(false) => self.counters.unsendable += 1,
             None => self.counters.overflow += 1,

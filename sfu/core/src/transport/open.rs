@@ -102,6 +102,10 @@ impl Half {
         if let Some(source) = self.source(ssrc) {
             source.note(index);
         } else if self.sources.len() < MAX_SOURCES {
+            // Most have one: a vector by itself begins with room for four.
+            if self.sources.is_empty() {
+                self.sources.reserve_exact(1);
+            }
             self.sources.push(Source::new(ssrc, index));
         } else {
             return Err(OpenError::TooManySources);

@@ -48,7 +48,8 @@ impl Routes {
     }
 
     pub(super) fn knows(&self, route: &Route) -> bool {
-        self.known.iter().any(|(known, _)| known == route)
+        // The usual one first: it lies where the peer is.
+        self.current.as_ref() == Some(route) || self.known.iter().any(|(known, _)| known == route)
     }
 
     /// Where to send to.

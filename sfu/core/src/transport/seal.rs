@@ -49,19 +49,20 @@ impl Sealer {
         Ok(Self { cipher, salt, rtcp, rtcp_salt, rtcp_index: 0, sources: Vec::new(), latest: 0 })
     }
 
-    /// Appends the sealed packet to `out`. False, and nothing is appended, when it is no RTP, or from before the stream's beginning or
-    /// beyond its last index.
-    pub(super) fn seal_rtp(&mut self, packet: &[u8], out: &mut BytesMut) -> bool {
-        let Some(header) = header_length(packet) else { return false };
+    /// Appends the sealed packet to `out`; it comes in two pieces, the header in the first. False, and nothing is appended, when it is no
+    /// RTP, or from before the stream's beginning or beyond its last index.
+    pub(super) fn seal_rtp(&mut self, head: &[u8], rest: &[u8], out: &mut BytesMut) -> bool {
+        let Some(header) = header_length(head) else { return false };
         let (Some(&[a, b]), Some(&ssrc)) =
-            (packet.get(2..4).and_then(<[u8]>::first_chunk), packet.get(8..12).and_then(<[u8]>::first_chunk))
+            (head.get(2..4).and_then(<[u8]>::first_chunk), head.get(8..12).and_then(<[u8]>::first_chunk))
         else {
             return false;
         };
         let Some(index) = self.index(u32::from_be_bytes(ssrc), u16::from_be_bytes([a, b])) else { return false };
         let nonce = nonce(&self.salt, ssrc, index);
         let start = out.len();
-        out.extend_from_slice(packet);
+        out.extend_from_slice(head);
+        out.extend_from_slice(rest);
         let (aad, plain) = out[start..].split_at_mut(header);
         let mut tag = [0; TAG];
         if self.cipher.seal_in_place(&nonce, aad, plain, &mut tag).is_err() {
@@ -92,6 +93,11 @@ impl Sealer {
         out.extend_from_slice(&tag);
         out.extend_from_slice(&word);
         true
+    }
+
+    /// See [`Transport::warm`](super::Transport::warm).
+    pub(super) fn warm(&self) -> u64 {
+        self.sources.get(self.latest).map_or(0, |source| source.index) ^ u64::from(self.salt[0])
     }
 
     /// The index nearest to the highest so far. The first packet begins the first cycle.
@@ -195,7 +201,9 @@ mod tests {
             let index = 1000 + step * 7 - if step % 50 == 0 { 6 * step.min(100) } else { 0 };
             let packet = packet(5 + (step % 2) as u32, index as u16);
             out.clear();
-            assert!(ours.seal_rtp(&packet, &mut out));
+            // In one piece, in two.
+            let (head, rest) = packet.split_at(if step % 2 == 0 { packet.len() } else { 20 + (step % 100) as usize });
+            assert!(ours.seal_rtp(head, rest, &mut out));
             assert_eq!(out, theirs.encrypt_rtp(&packet).unwrap(), "packet {index}");
         }
     }
@@ -218,7 +226,7 @@ mod tests {
     #[test]
     fn it_appends() {
         let (mut ours, mut out) = (sealer(), BytesMut::from(&b"before"[..]));
-        assert!(ours.seal_rtp(&packet(5, 1), &mut out));
+        assert!(ours.seal_rtp(&packet(5, 1), &[], &mut out));
         assert_eq!((&out[..6], out.len()), (&b"before"[..], 6 + 120 + TAG));
         assert_eq!(out[6..26], packet(5, 1)[..20], "the header stays readable");
         assert_ne!(out[26..126], packet(5, 1)[20..]);
@@ -227,12 +235,12 @@ mod tests {
     #[test]
     fn what_has_no_index_is_not_sealed() {
         let (mut ours, mut out) = (sealer(), BytesMut::new());
-        assert!(!ours.seal_rtp(&[0x80; 11], &mut out), "no header");
-        assert!(ours.seal_rtp(&packet(5, 3), &mut out));
+        assert!(!ours.seal_rtp(&[0x80; 11], &[0; 9], &mut out), "no header");
+        assert!(ours.seal_rtp(&packet(5, 3), &[], &mut out));
         out.clear();
-        assert!(!ours.seal_rtp(&packet(5, 0xfff0), &mut out), "from before the first packet");
+        assert!(!ours.seal_rtp(&packet(5, 0xfff0), &[], &mut out), "from before the first packet");
         ours.sources[0].index = INDEX_MAX - 1;
-        assert!(!ours.seal_rtp(&packet(5, 0), &mut out), "another key is needed");
+        assert!(!ours.seal_rtp(&packet(5, 0), &[], &mut out), "another key is needed");
         assert!(out.is_empty());
     }
 }

@@ -58,11 +58,20 @@ impl Srtp {
         Ok(Self::Gcm(sealer, Opener::new(remote_key, remote_salt, crypto).map_err(failed)?))
     }
 
-    /// Appends the sealed packet to `out`. False, and nothing is appended, when it cannot be sealed.
-    pub(super) fn seal_rtp(&mut self, packet: &[u8], out: &mut BytesMut) -> bool {
+    /// Appends the sealed packet to `out`; it comes in two pieces, the header in the first. False, and nothing is appended, when it
+    /// cannot be sealed.
+    pub(super) fn seal_rtp(&mut self, head: &[u8], rest: &[u8], out: &mut BytesMut) -> bool {
         match self {
-            Self::Gcm(sealer, _) => sealer.seal_rtp(packet, out),
-            Self::Cm80(cm80) => cm80.seal_rtp(packet, out),
+            Self::Gcm(sealer, _) => sealer.seal_rtp(head, rest, out),
+            Self::Cm80(cm80) => cm80.seal_rtp(&[head, rest].concat(), out),
+        }
+    }
+
+    /// See [`Transport::warm`](super::Transport::warm).
+    pub(super) fn warm(&self) -> u64 {
+        match self {
+            Self::Gcm(sealer, _) => sealer.warm(),
+            Self::Cm80(_) => 0,
         }
     }
 

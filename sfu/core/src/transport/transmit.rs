@@ -155,6 +155,10 @@ impl Transmits {
         Some(written)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(super) fn pop(&mut self) -> Option<Transmit> {
         let transmit = self.queue.pop_front()?;
         self.datagrams -= transmit.count();

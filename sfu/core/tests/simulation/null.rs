@@ -113,7 +113,8 @@ impl PeerTransport for NullTransport {
         self.inputs.pop_front()
     }
 
-    fn send_rtp(&mut self, packet: &[u8]) {
+    fn send_rtp(&mut self, head: &[u8], rest: &[u8]) {
+        let packet = &[head, rest].concat()[..];
         assert!(self.fault != Fault::Poisoned || !packet.ends_with(POISON), "a poisoned packet");
         self.sent += 1;
         let mut packet = packet.to_vec();

@@ -38,13 +38,13 @@ fn media_flows_both_ways(profiles: &Profiles) -> usize {
     let mut link = Link::new(profiles, &Told::Right);
     assert!(link.connect(), "{:?}", link.server.counters());
     link.client.send(link.now, b"up");
-    link.server.send_rtp(&rtp_packet(1, b"down"));
+    link.server.send_rtp(&rtp_packet(1, b"down"), &[]);
     let done = link.run_until(Duration::from_secs(2), |link| !link.rtp().is_empty() && !link.client.received.is_empty());
     assert!(done, "{:?}", link.server.counters());
     assert!(link.rtp()[0].ends_with(b"up"));
     assert_eq!(link.client.received, ["down"]);
     // The sealed packet's length tells the profile: 16 bytes of tag for GCM, 10 for CM-80.
-    link.server.send_rtp(&rtp_packet(2, b"more"));
+    link.server.send_rtp(&rtp_packet(2, b"more"), &[]);
     link.server.poll_transmit().unwrap().payload.len() - rtp_packet(2, b"more").len()
 }
 
@@ -67,7 +67,7 @@ fn a_client_without_gcm_gets_cm80() {
 fn rtcp_passes_both_ways() {
     let mut link = Link::new(&Profiles::Default, &Told::Right);
     assert!(link.connect());
-    link.server.send_rtp(&rtp_packet(1, b"down"));
+    link.server.send_rtp(&rtp_packet(1, b"down"), &[]);
     link.run(Duration::from_millis(100));
     // A sender report of the server: its NTP time comes back in the client's receiver report.
     let mut report = vec![0x80, 200, 0, 6];
@@ -95,7 +95,7 @@ fn a_wrong_fingerprint_never_connects() {
     link.run(Duration::from_secs(5));
     assert!(!link.is_connected());
     assert_eq!(link.closed(), Some(CloseReason::DtlsFailed));
-    link.server.send_rtp(&rtp_packet(1, b"secret"));
+    link.server.send_rtp(&rtp_packet(1, b"secret"), &[]);
     assert!(link.server.poll_transmit().is_none());
     assert_eq!(link.server.counters().unsendable, 1);
 }
