@@ -145,8 +145,8 @@ fn sum(value: impl Fn(usize) -> f64) -> f64 {
     const { assert!(WINDOW.is_multiple_of(4)) };
     let mut sums = [0.0; 4];
     for at in (0..WINDOW).step_by(4) {
-        for lane in 0..4 {
-            sums[lane] += value(at + lane);
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += value(at + lane);
         }
     }
     sums[0] + sums[1] + (sums[2] + sums[3])

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use minamo_media::TrackId;
 
 use super::{PeerTransport, Shard};
+use crate::downlink::Downlink;
 use crate::peer::Peer;
 
 /// Subscribers whose state is fetched at once. It must stay in the first cache until they are served.
@@ -26,7 +27,7 @@ impl<T: PeerTransport> Shard<T> {
         }
         for peer in peers.into_iter().flatten() {
             let downlink = peer.downlinks.iter().find(|downlink| downlink.spec.track == track);
-            let downlink = downlink.map_or(0, |downlink| downlink.warm());
+            let downlink = downlink.map_or(0, Downlink::warm);
             black_box(downlink ^ peer.way.as_ref().map_or(0, |way| way.warm()) ^ peer.transport.warm());
         }
     }
