@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let server = Server::start(config).await?;
     let channel = channel(server.catalog()).await?;
-    programmes::open(server.gateway(), &channel);
+    programmes::open(server.gateway(), &channel, server.part_target());
     let local = PublicUrl::of_address(server.addresses().local_http());
     let goodbye = stop.child_token();
     let publisher =

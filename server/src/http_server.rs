@@ -20,11 +20,14 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::arrival::{Arrival, Doors, FIRST_WITHIN};
+use crate::patience::Patient;
 
 /// Open connections; at the bound new ones wait in the system's backlog.
-const CONNECTIONS_MAX: usize = 20_000;
+pub(crate) const CONNECTIONS_MAX: usize = 20_000;
 /// A connection that does not send a whole request head for so long is closed, idle ones too.
 const HEAD_WITHIN: Duration = FIRST_WITHIN;
+/// Who takes almost nothing of an answer for so long is cut off.
+const STALL_MAX: Duration = Duration::from_secs(30);
 /// What is under way at the end may take so long.
 const DRAIN: Duration = Duration::from_secs(10);
 /// After an error of accept: usually no file descriptors are left, and some may come back.
@@ -106,7 +109,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = TowerToHyperService::new(router.clone());
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream, STALL_MAX)), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::trace!(error, "a connection ended");
     }

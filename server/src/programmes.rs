@@ -11,11 +11,13 @@ use minamo_signaling_proto::api::ChannelSettings;
 /// The HLS side as signaling sees it.
 pub(crate) struct HlsProgrammes {
     pub(crate) gateway: Gateway,
+    /// PART-TARGET of channels that do not say.
+    pub(crate) part_target: Duration,
 }
 
 impl Programmes for HlsProgrammes {
     fn open(&self, channel: &Channel) {
-        open(&self.gateway, channel);
+        open(&self.gateway, channel, self.part_target);
     }
 
     fn delete(&self, channel: &ChannelId) {
@@ -29,15 +31,16 @@ impl Programmes for HlsProgrammes {
 }
 
 /// The channel may be tapped from now on, if it has HLS at all.
-pub(crate) fn open(gateway: &Gateway, channel: &Channel) {
+pub(crate) fn open(gateway: &Gateway, channel: &Channel, part_target: Duration) {
     if channel.kind.has_hls() {
-        gateway.open(channel.id.clone(), settings(channel));
+        gateway.open(channel.id.clone(), settings(channel, part_target));
     }
 }
 
 /// What the channel was created with, or defaults where the catalog holds what this version cannot read.
-fn settings(channel: &Channel) -> ProgrammeSettings {
-    let defaults = ProgrammeSettings { per_publisher: channel.kind.has_playlist_per_publisher(), ..Default::default() };
+fn settings(channel: &Channel, part_target: Duration) -> ProgrammeSettings {
+    let per_publisher = channel.kind.has_playlist_per_publisher();
+    let defaults = ProgrammeSettings { per_publisher, part_target, ..Default::default() };
     let asked = match ChannelSettings::stored(&channel.settings) {
         Ok(asked) => asked,
         Err(error) => {
@@ -46,7 +49,9 @@ fn settings(channel: &Channel) -> ProgrammeSettings {
         }
     };
     let seconds = asked.hls.iter().find_map(|item| item.duration_seconds);
+    let part_seconds = asked.hls.iter().find_map(|item| item.part_seconds);
     ProgrammeSettings {
+        part_target: part_seconds.map_or(part_target, Duration::from_secs_f64),
         audio_bps: asked.audio_bps_max().unwrap_or(defaults.audio_bps),
         segment_target: seconds.map_or(defaults.segment_target, Duration::from_secs_f64),
         ..defaults
@@ -68,15 +73,18 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_reaches_the_programme() {
-        let hls = json!({"hls": [{"durationSeconds": 1, "audio": {"bps": 64000}}, {"audio": {"bps": 96000}}]});
-        let settings = super::settings(&channel(ChannelKind::MultistreamWithHls, hls));
+        let hls =
+            json!({"hls": [{"durationSeconds": 1, "partSeconds": 0.25, "audio": {"bps": 64000}}, {"audio": {"bps": 96000}}]});
+        let settings = super::settings(&channel(ChannelKind::MultistreamWithHls, hls), Duration::from_millis(200));
         assert!(settings.per_publisher);
         assert_eq!((settings.audio_bps, settings.segment_target), (96_000, Duration::from_secs(1)));
+        assert_eq!(settings.part_target, Duration::from_millis(250));
     }
 
     #[test]
     fn what_cannot_be_read_gives_defaults() {
-        let settings = super::settings(&channel(ChannelKind::Single, json!({"hls": [{"video": {"width": 0}}]})));
-        assert_eq!(settings, ProgrammeSettings::default());
+        let settings =
+            super::settings(&channel(ChannelKind::Single, json!({"hls": [{"video": {"width": 0}}]})), Duration::from_millis(200));
+        assert_eq!(settings, ProgrammeSettings { part_target: Duration::from_millis(200), ..Default::default() });
     }
 }

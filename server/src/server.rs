@@ -24,7 +24,7 @@ use crate::operations::{self, Operations};
 use crate::programmes::HlsProgrammes;
 use crate::tls::{Tls, TlsError};
 use crate::token::{Token, TokenError};
-use crate::{headers, pages, telemetry};
+use crate::{files, headers, pages, telemetry};
 
 /// A running server. Dropped without [`Server::shutdown`] it stops without a goodbye to anyone.
 pub struct Server {
@@ -32,6 +32,7 @@ pub struct Server {
     token: Token,
     public_url: PublicUrl,
     secure: bool,
+    part_target: Duration,
     parts: Parts,
     http: HttpServer,
     stopping: CancellationToken,
@@ -95,12 +96,14 @@ impl Server {
     /// # Errors
     /// The first thing that is not free, not writable or not there. Nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        files::raise_limit();
         let (listener, http_address) = bind(config.http.listen).await?;
         let catalog = open_catalog(&config).await?;
         let token = Token::obtain(config.api.token.clone(), &config.data_dir)?;
         let metrics = telemetry::metrics();
         let (gateway, sfu) = start_media(&config, http_address).await?;
-        let programmes: Arc<dyn Programmes> = Arc::new(HlsProgrammes { gateway: gateway.clone() });
+        let programmes: Arc<dyn Programmes> =
+            Arc::new(HlsProgrammes { gateway: gateway.clone(), part_target: config.hls.part_target });
         reopen(&catalog, &*programmes).await?;
         let addresses = Addresses { http: http_address, rtc_port: sfu.local_port(), candidates: sfu.candidates().to_vec() };
         let tls = Tls::start(&config.tls, &config.data_dir, &addresses.names(config.http.public_url.as_ref()))?;
@@ -131,6 +134,7 @@ impl Server {
             secure: tls.is_some(),
             addresses,
             token,
+            part_target: config.hls.part_target,
             parts: Parts { signaling, gateway, sfu: sfu.clone(), catalog },
             http: HttpServer::spawn(listener, router, Doors { sfu: Some(sfu), tls: tls.map(|tls| tls.acceptor) }),
             _stops_when_dropped: stopping.clone().drop_guard(),
@@ -160,6 +164,11 @@ impl Server {
     pub(crate) fn url_at(&self, address: SocketAddr) -> PublicUrl {
         let url = PublicUrl::of_address(address);
         if self.secure { url.over_tls() } else { url }
+    }
+
+    /// Of channels that do not say.
+    pub(crate) fn part_target(&self) -> Duration {
+        self.part_target
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {
@@ -257,10 +266,10 @@ fn router(api: ApiState, signaling: &Signaling, gateway: &Gateway, operations: O
         .merge(whip::router(signaling.clone(), api.token.clone()))
         .merge(api::router(api))
         .merge(signaling.router())
-        .merge(gateway.router())
         .merge(operations::router(operations))
         .fallback(async || operations::not_found())
         // Refusals such as 503 are answers, counted where they are given: no line each in the log.
         .layer(TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(tracing::Level::DEBUG)));
-    headers::on_everything(routes)
+    // A crowd's playlists and parts come by the shortest way: they carry those headers by themselves.
+    headers::on_everything(routes).merge(gateway.router())
 }

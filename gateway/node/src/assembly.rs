@@ -17,7 +17,7 @@ use crate::publishers::Publisher;
 use crate::telemetry;
 
 /// How often silence is written for a publisher that sends no sound. The timeline asks for 100 ms at most.
-const SILENCE_EVERY: Duration = Duration::from_millis(50);
+const SILENCE_EVERY: Duration = Duration::from_millis(90);
 
 /// Segments are dated anew when the publisher's clock has drifted so far from ours: half of what a viewer could notice.
 const REDATE: Duration = Duration::from_millis(50);

@@ -1,4 +1,5 @@
 import Hls from "hls.js";
+import { catchUpRate } from "../core/catchup.js";
 import type { Engine, EngineHandlers } from "../core/player.js";
 
 /** Repairs of the decoder within this time count as one trouble; one more than the limit, and the player starts afresh. */
@@ -11,6 +12,11 @@ const STANDSTILL_MS = 4_000;
 const END_CHECK_MS = 250;
 /** Native players tell no live edge; this far before the end of what can be sought is safe. */
 const NATIVE_EDGE_S = 2;
+
+/** How often the speed is looked at. */
+const KEEP_NEAR_MS = 250;
+/** Who is so far behind, in seconds, wants to be there. */
+const FAR_S = 10;
 
 export interface HlsEngine extends Engine {
   readonly hls: Hls;
@@ -29,9 +35,10 @@ function openHls(video: HTMLVideoElement, playlistUrl: string, handlers: EngineH
     lowLatencyMode: true,
     backBufferLength: 30,
     liveDurationInfinity: true,
-    // After a stall the player creeps back to the edge, too slowly to be heard.
-    maxLiveSyncPlaybackRate: 1.05,
+    // A stall is a reason to stay further behind, but not by a second each.
+    liveSyncOnStallIncrease: 0.2,
   });
+  const speed = setInterval(() => keepNear(video, hls), KEEP_NEAR_MS);
   const unlisten = listen(video, handlers);
   const repairs: number[] = [];
   let unwatch: (() => void) | null = null;
@@ -54,11 +61,22 @@ function openHls(video: HTMLVideoElement, playlistUrl: string, handlers: EngineH
     targetLatency: () => hls.targetLatency,
     goToLive: () => seek(video, hls.liveSyncPosition),
     destroy() {
+      clearInterval(speed);
       unwatch?.();
       unlisten();
       hls.destroy();
     },
   };
+}
+
+/** Starting and stalling cost time: the player creeps back to where the playlist wants it, too slowly to be heard. */
+function keepNear(video: HTMLVideoElement, hls: Hls): void {
+  const target = hls.targetLatency;
+  const live = hls.latestLevelDetails?.live === true;
+  if (video.paused || video.seeking || video.buffered.length === 0 || target === null) return;
+  const ahead = video.buffered.end(video.buffered.length - 1) - video.currentTime;
+  const rate = live && hls.latency < FAR_S ? catchUpRate(hls.latency, target, ahead) : 1;
+  if (video.playbackRate !== rate) video.playbackRate = rate;
 }
 
 /**

@@ -194,11 +194,14 @@ pub struct HlsConfig {
     /// How long a programme waits for a publisher that vanished before its playlist ends.
     #[serde(rename = "reconnect_window_secs", deserialize_with = "values::seconds")]
     pub reconnect_window: Duration,
+    /// PART-TARGET of channels that do not say. Viewers are three parts behind.
+    #[serde(rename = "part_target_ms", deserialize_with = "values::part_target")]
+    pub part_target: Duration,
 }
 
 impl Default for HlsConfig {
     fn default() -> Self {
-        Self { reconnect_window: Duration::from_secs(60) }
+        Self { reconnect_window: Duration::from_secs(60), part_target: Duration::from_nanos(333_333_333) }
     }
 }
 

@@ -90,6 +90,8 @@ fn every_key_is_also_a_variable() {
     assert_eq!(config.api.token.unwrap().expose(), "0012345678901234", "a token of digits stays text");
     assert_eq!(config.catalog.url.unwrap(), "sqlite:/tmp/x.db");
     assert_eq!(config.hls.reconnect_window, Duration::from_secs(7));
+    let parts = Sources::none().variable("MINAMO_HLS__PART_TARGET_MS", "200").load().unwrap();
+    assert_eq!(parts.hls.part_target, Duration::from_millis(200));
     assert_eq!(config.signaling.redirect_url.as_deref(), Some("wss://other.example/signaling"));
     assert!(config.signaling.data_channel_signaling && config.signaling.ignore_disconnect_websocket);
     assert!(!config.signaling.data_channel_compress && config.webhook.allow_private_addresses);
@@ -123,6 +125,7 @@ fn a_wrong_value_is_named_with_its_key() {
     Sources::none().variable("MINAMO_RTC__THREADS", "0").fails_naming(&["rtc.threads", "64"]);
     Sources::none().file("[rtc]\nthreads = 65\n").fails_naming(&["rtc.threads", "64"]);
     Sources::none().variable("MINAMO_HLS__RECONNECT_WINDOW_SECS", "-1").fails_naming(&["hls.reconnect_window_secs"]);
+    Sources::none().variable("MINAMO_HLS__PART_TARGET_MS", "99").fails_naming(&["hls.part_target_ms", "100 to 2000"]);
     Sources::none().file("[hls]\nreconnect_window_secs = 1.5\n").fails_naming(&["hls.reconnect_window_secs"]);
     Sources::none().variable("MINAMO_SIGNALING__REDIRECT_URL", "https://x").fails_naming(&["signaling.redirect_url", "wss://"]);
     Sources::none()

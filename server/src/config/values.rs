@@ -139,6 +139,28 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dura
     number.filter(|number| *number <= SECONDS_MAX).map(Duration::from_secs).ok_or_else(wrong)
 }
 
+/// Shorter parts are hardly more than a picture, longer ones are segments.
+const PART_TARGET_MS: std::ops::RangeInclusive<u64> = 100..=2000;
+
+/// A whole number of milliseconds, as a number or as text. 333 stands for a third of a second: ten pictures of thirty a second.
+pub(super) fn part_target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a whole number of milliseconds")]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    let number = match Written::deserialize(deserializer)? {
+        Written::Number(number) => Some(number),
+        Written::Text(text) => text.trim().parse().ok(),
+    };
+    match number.filter(|number| PART_TARGET_MS.contains(number)) {
+        Some(333) => Ok(Duration::from_nanos(333_333_333)),
+        Some(number) => Ok(Duration::from_millis(number)),
+        None => Err(D::Error::custom("must be 100 to 2000 milliseconds")),
+    }
+}
+
 /// `true` or `false`, as itself or as text.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]

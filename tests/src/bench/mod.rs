@@ -3,5 +3,6 @@
 pub mod bare;
 pub mod channels;
 pub mod clip;
+pub mod origin;
 pub mod publishers;
 pub mod server;

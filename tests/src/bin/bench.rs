@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use minamo_client::demo::{self, DemoOptions};
 use minamo_client::peer::{Peer, PeerEvent, PeerOptions};
 use minamo_client::source::SourceOptions;
-use minamo_tests::bench::{bare, channels, server::Server};
+use minamo_tests::bench::{bare, channels, origin, server::Server};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,7 @@ async fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.first().map(String::as_str) {
         Some("fanout") => return fanout(),
+        Some("origin") => return origin::run().await,
         Some("channels") => return channels::run(words.get(1).map_or(Ok(CHANNELS), |count| count.parse())?).await,
         _ => {}
     }
@@ -32,6 +33,7 @@ async fn main() -> Result<()> {
     let before = Limits::measure()?;
     transmuxed_channel().await?;
     channels::run(CHANNELS).await?;
+    origin::run().await?;
     let forwarded = forwarding().await?;
     println!("bare limit once more, as the machine may have become slower or faster …");
     let after = Limits::measure()?;

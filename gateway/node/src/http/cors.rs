@@ -6,11 +6,13 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 /// What players read out of answers from another site: their clock, their place in the file, the cache's age.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Date, Age, Content-Length, Content-Range, Content-Encoding, Retry-After");
 
-/// On every answer, errors too.
+/// On every answer, errors too; with what the product's other answers carry, too.
 pub(super) async fn allow(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 

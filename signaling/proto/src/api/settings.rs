@@ -29,6 +29,9 @@ pub struct HlsSpec {
     /// Wished segment length in seconds, 1 to 30.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
+    /// Wished part length (PART-TARGET) in seconds, 0.1 to 2: not one of ImageFlux's members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_seconds: Option<f64>,
     /// For `#EXT-X-START:TIME-OFFSET`, seconds, negative counts from the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time_offset: Option<f64>,
@@ -143,6 +146,7 @@ fn hls_spec(item: &Field<'_>) -> Result<HlsSpec, InvalidField> {
     }
     Ok(HlsSpec {
         duration_seconds: item.member("durationSeconds").map(|field| field.number(1.0..=30.0)).transpose()?,
+        part_seconds: item.member("partSeconds").map(|field| field.number(0.1..=2.0)).transpose()?,
         start_time_offset: item.member("startTimeOffset").map(|field| field.number(-86_400.0..=86_400.0)).transpose()?,
         video: item.member("video").map(|field| video_spec(&field)).transpose()?,
         audio: item.member("audio").map(|field| audio_spec(&field)).transpose()?.unwrap_or_default(),
