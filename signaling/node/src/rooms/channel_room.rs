@@ -9,107 +9,22 @@ use minamo_media::{ChannelId, ConnectionId, Kind, TrackId};
 use minamo_sfu_core::model::PathKind;
 use minamo_sfu_core::room::{self, Room};
 use minamo_signaling_proto::sora::{
-    Connect, ConnectionEvent, Counters, Event, ForwardingFilter, ForwardingWishes, Notify, Present, Role, ServerMessage,
+    ConnectionEvent, Counters, Event, ForwardingFilter, ForwardingWishes, Notify, Present, Role, ServerMessage,
 };
 
 use time::OffsetDateTime;
 
-use super::view::{Reached, SessionSummary};
-use crate::figures::Figures;
-use crate::mailbox::{Letter, Mailbox};
-use crate::session::{Closing, Grants, Notice, Published, Reason, UserMessage, Wanted};
-
+use super::member::{Member, Newcomer};
 use super::request::KeyFrameSource;
+use super::view::{Reached, SessionSummary};
 use super::wishes;
+use crate::mailbox::{Letter, Mailbox};
+use crate::session::{Closing, Notice, Published, Reason, UserMessage, Wanted};
 use crate::{ConnectionSummary, clock, ids};
 
 /// The largest room in which everybody is told of everybody's minutes: these are 42 messages a second. In a larger one each is told of
 /// its own only. (The protocol's notes leave open who is told; nobody else's applications need it.)
 const UPDATED_AUDIENCE_MAX: usize = 50;
-
-/// Somebody at the door.
-pub(crate) struct Newcomer {
-    pub connection: ConnectionId,
-    pub role: Role,
-    pub client_id: Option<String>,
-    pub bundle_id: Option<String>,
-    pub authn_metadata: Option<serde_json::Value>,
-    pub audio: bool,
-    pub video: bool,
-    pub particulars: Particulars,
-    pub mailbox: Arc<Mailbox>,
-}
-
-/// What else a member brings along.
-#[derive(Clone, Default)]
-pub(crate) struct Particulars {
-    pub simulcast: bool,
-    pub spotlight: bool,
-    pub forwarding: ForwardingWishes,
-    /// From the auth webhook, for notifications.
-    pub authz_metadata: Option<serde_json::Value>,
-    /// It is told nothing of what happens in the room (`signaling_notify: false`).
-    pub silent: bool,
-    /// The labels of which it is sent messages.
-    pub labels: Vec<Arc<str>>,
-    pub figures: Arc<Figures>,
-}
-
-impl Particulars {
-    pub(crate) fn new(connect: &Connect, grants: &Grants, figures: Arc<Figures>) -> Self {
-        let receives = connect.data.channels.iter().filter(|channel| channel.direction.receives());
-        Self {
-            simulcast: connect.forwarding.simulcast,
-            spotlight: connect.forwarding.spotlight.is_some(),
-            forwarding: connect.forwarding.clone(),
-            authz_metadata: grants.authz_metadata.clone(),
-            silent: grants.silent,
-            labels: receives.map(|channel| channel.label.as_str().into()).collect(),
-            figures,
-        }
-    }
-}
-
-impl Newcomer {
-    pub(crate) fn new(connection: ConnectionId, connect: &Connect, particulars: Particulars, mailbox: Arc<Mailbox>) -> Self {
-        Self {
-            connection,
-            role: connect.role,
-            client_id: connect.client_id.clone(),
-            bundle_id: connect.bundle_id.clone(),
-            authn_metadata: connect.signaling_notify_metadata.clone(),
-            audio: connect.audio.is_some(),
-            video: connect.video.is_some(),
-            particulars,
-            mailbox,
-        }
-    }
-}
-
-struct Member {
-    role: Role,
-    present: Present,
-    audio: bool,
-    video: bool,
-    created: OffsetDateTime,
-    /// Media is up: it counts, is told of others, and others know of it.
-    live: bool,
-    minutes: u64,
-    path: PathKind,
-    /// Since when it is live.
-    live_since: Option<Instant>,
-    particulars: Particulars,
-    mailbox: Arc<Mailbox>,
-}
-
-impl Member {
-    /// Tells it something about itself.
-    fn tell(&self, notice: Notice) {
-        if !self.particulars.silent {
-            self.mailbox.notice(notice);
-        }
-    }
-}
 
 pub(super) struct ChannelRoom {
     pub(super) channel: ChannelId,
@@ -426,22 +341,7 @@ impl ChannelRoom {
     }
 
     fn summary(&self, connection: &ConnectionId, member: &Member) -> ConnectionSummary {
-        ConnectionSummary {
-            channel_id: self.channel.clone(),
-            connection_id: connection.clone(),
-            client_id: member.present.client_id.clone(),
-            bundle_id: member.present.bundle_id.clone(),
-            session_id: self.session_id.clone(),
-            role: member.role,
-            created_time: member.created.unix_timestamp(),
-            created_timestamp: clock::timestamp(member.created),
-            audio: member.audio,
-            video: member.video,
-            multistream: true,
-            simulcast: member.particulars.simulcast,
-            spotlight: member.particulars.spotlight,
-            connected: member.live,
-        }
+        member.summary(self.channel.clone(), self.session_id.clone(), connection.clone())
     }
 }
 

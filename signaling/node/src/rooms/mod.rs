@@ -1,6 +1,7 @@
 //! Who is in which channel now. One lock over all of it: nothing here waits, and only joins, leaves and publications come by.
 
 mod channel_room;
+mod member;
 mod request;
 mod spotlight;
 mod takeover;
@@ -20,7 +21,7 @@ use tokio::sync::Notify;
 use crate::ConnectionSummary;
 use crate::session::{Closing, Published, Reason, UserMessage, Wanted};
 use channel_room::ChannelRoom;
-pub(crate) use channel_room::{Newcomer, Particulars};
+pub(crate) use member::{Newcomer, Particulars};
 pub(crate) use request::{FilterChange, FilterScope, KeyFrameSource, RequestError};
 pub(crate) use spotlight::{FocusOrder, SpotlightRequest};
 pub(crate) use view::{Reached, Tally};
