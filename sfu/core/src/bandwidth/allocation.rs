@@ -10,7 +10,7 @@ const HEADROOM: u64 = 115;
 const TOLERANCE: u64 = 70;
 /// A better layer must have fitted for so long; twice as long after each one that had to be taken back, up to the most.
 const WAIT: Duration = Duration::from_millis(1000);
-const WAIT_MAX: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Taken back within this time, it was a failure; kept for longer, the wait is short again.
 const TRIAL: Duration = Duration::from_secs(8);
 

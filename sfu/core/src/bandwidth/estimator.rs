@@ -8,6 +8,7 @@ use super::ledger::Ledger;
 use super::loss::Loss;
 use super::probe::Probes;
 use super::rate::Rate;
+use super::standing::Standing;
 use super::trend::{Trend, Usage};
 use crate::rtcp::Arrivals;
 
@@ -33,6 +34,9 @@ pub(crate) struct Estimator {
     rate: Rate,
     loss: Loss,
     probes: Probes,
+    standing: Standing,
+    /// Until when video is held, because a queue stands on the way.
+    hold: Option<Instant>,
     rtt: Duration,
     reference_us: Option<i64>,
     confirmed: bool,
@@ -51,6 +55,8 @@ impl Estimator {
             rate: Rate::new(FIRST_BPS as f64),
             loss: Loss::default(),
             probes: Probes::new(),
+            standing: Standing::default(),
+            hold: None,
             rtt: Duration::from_millis(100),
             reference_us: None,
             confirmed: false,
@@ -96,13 +102,26 @@ impl Estimator {
 
     /// Whether a queue grows on the way.
     pub(crate) fn congested(&self) -> bool {
-        self.trend.usage() == Usage::Over
+        self.usage() == Usage::Over
+    }
+
+    fn usage(&self) -> Usage {
+        match self.trend.usage() {
+            // A slope of jitter alone.
+            Usage::Over if !self.standing.is_queue() => Usage::Normal,
+            usage => usage,
+        }
     }
 
     /// Whether it was too much lately, by delay or by loss.
     pub(crate) fn strained(&self, now: Instant) -> bool {
         let decreased = self.rate.decreased().is_some_and(|at| now.saturating_duration_since(at) < STRAINED);
         decreased || self.congested() || self.loss.limit().is_some()
+    }
+
+    /// Until when video is held back, so that a queue on the way drains; `None` where none stands.
+    pub(crate) fn hold(&self) -> Option<Instant> {
+        self.hold
     }
 
     /// When [`Self::poll_probe`] may have something to say.
@@ -135,6 +154,7 @@ impl Estimator {
     fn arrived(&mut self, seq: u64, arrived_us: i64) {
         let Some(arrival) = self.ledger.arrived(seq, arrived_us) else { return };
         self.goodput.arrived(arrival.arrived_us, arrival.size);
+        self.standing.arrived(&arrival);
         self.probes.arrived(&arrival);
         if let Some(variation) = self.groups.push(&arrival) {
             self.trend.push(variation);
@@ -142,10 +162,11 @@ impl Estimator {
     }
 
     fn conclude(&mut self, now: Instant, end: u64) {
+        self.hold = self.standing.conclude(now);
         let goodput = self.goodput.bps();
         // The queue that a probe makes is its own doing.
         if !(self.probes.are_running() && self.congested()) {
-            self.rate.update(now, self.trend.usage(), goodput, self.rtt);
+            self.rate.update(now, self.usage(), goodput, self.rtt);
         }
         let judged = self.ledger.judge(end);
         self.loss.update(now, judged, self.rate.bps(), goodput);

@@ -14,6 +14,7 @@ mod pacer;
 mod probe;
 mod rate;
 mod stamp;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod trend;

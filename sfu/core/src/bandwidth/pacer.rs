@@ -1,6 +1,7 @@
 //! Spreads bursts of video over time toward a subscriber whose way is nearly full, so that sound is not held up behind them.
 //!
-//! A peer with room to spare does not come here: its packets leave as they come.
+//! A peer with room to spare does not come here: its packets leave as they come. While a queue stands on the way, all video waits
+//! here, and sound alone goes out.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ const GROUP: Duration = Duration::from_millis(5);
 /// what waits any longer comes too late.
 const WAIT_MAX: Duration = Duration::from_millis(400);
 const BYTES_MIN: usize = 30_000;
+/// Without a rate so much waits while video is held.
+const HELD_BPS: u64 = 10_000_000;
 /// Emptied buffers that are kept, 20 KB, as long as it paces.
 const SPARE_MAX: usize = 16;
 
@@ -42,6 +45,8 @@ pub(super) struct Pacer {
     spare: Vec<Vec<u8>>,
     /// When what has left is through, at this rate.
     free_at: Option<Instant>,
+    /// No video leaves before.
+    held: Option<Instant>,
 }
 
 impl Pacer {
@@ -52,9 +57,19 @@ impl Pacer {
         }
     }
 
+    /// No video leaves until then; `None` holds nothing.
+    pub(super) fn hold(&mut self, until: Option<Instant>) {
+        self.held = until;
+    }
+
+    fn holds_video(&self, now: Instant) -> bool {
+        self.held.is_some_and(|until| until > now)
+    }
+
     /// A new packet in two pieces, in order.
     pub(super) fn submit(&mut self, now: Instant, video: bool, (head, rest): (&[u8], &[u8]), repeatable: bool) -> Turn {
-        let Some(rate) = self.rate.or_else(|| (!self.queue.is_empty()).then_some(u64::MAX)) else { return Turn::Now };
+        let waits = !self.queue.is_empty() || self.holds_video(now);
+        let Some(rate) = self.rate.or_else(|| waits.then_some(HELD_BPS)) else { return Turn::Now };
         if !video || (self.queue.is_empty() && self.is_free(now)) {
             return Turn::Now;
         }
@@ -83,20 +98,21 @@ impl Pacer {
 
     /// How long until all that waits is through.
     pub(super) fn delay(&self, now: Instant) -> Duration {
-        let Some(rate) = self.rate else { return Duration::ZERO };
+        let held = self.held.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        let Some(rate) = self.rate else { return held };
         let busy = self.free_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
-        busy + Duration::from_secs_f64(self.bytes as f64 * 8.0 / rate as f64)
+        held + busy + Duration::from_secs_f64(self.bytes as f64 * 8.0 / rate as f64)
     }
 
     /// When [`Self::next`] has something to give.
     pub(super) fn due(&self) -> Option<Instant> {
         self.queue.front()?;
-        self.free_at
+        self.free_at.max(self.held)
     }
 
     /// The next packet that may leave now. To be handed back to [`Self::recycle`].
     pub(super) fn next(&mut self, now: Instant) -> Option<Paced> {
-        if self.rate.is_some() && !self.is_free(now) {
+        if self.holds_video(now) || (self.rate.is_some() && !self.is_free(now)) {
             return None;
         }
         let paced = self.queue.pop_front()?;
@@ -122,7 +138,7 @@ impl Pacer {
 
     /// Whether what was sent is through within a group's time.
     fn is_free(&self, now: Instant) -> bool {
-        self.free_at.is_none_or(|at| at <= now + GROUP)
+        !self.holds_video(now) && self.free_at.is_none_or(|at| at <= now + GROUP)
     }
 }
 
@@ -188,6 +204,24 @@ mod tests {
         let turns: Vec<Turn> = (0..100).map(|_| submit(&mut pacer, start, true, &[0; 1000])).collect();
         assert_eq!(turns.iter().filter(|turn| **turn == Turn::Later).count(), 50, "400 ms");
         assert_eq!(turns.last(), Some(&Turn::Never));
+    }
+
+    #[test]
+    fn held_video_waits_and_sound_does_not() {
+        for rate in [None, Some(1_000_000)] {
+            let (mut pacer, start) = pacer();
+            pacer.set_rate(rate);
+            pacer.hold(Some(start + ms(100)));
+            let turns: Vec<Turn> = (0..3).map(|_| submit(&mut pacer, start, true, &[0; 1000])).collect();
+            assert_eq!(turns, [Turn::Later; 3]);
+            assert_eq!(submit(&mut pacer, start, false, &[0; 100]), Turn::Now);
+            assert_eq!(pacer.due(), Some(start + ms(100)));
+            assert!(pacer.next(start + ms(99)).is_none() && pacer.delay(start) >= ms(100));
+            assert!(pacer.next(start + ms(100)).is_some());
+            pacer.hold(None);
+            let most = (0..10_000).filter(|_| submit(&mut pacer, start, true, &[0; 1000]) != Turn::Never).count();
+            assert!(rate.is_none() || most < 60, "and it is bounded: {most}");
+        }
     }
 
     #[test]

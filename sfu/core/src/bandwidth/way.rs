@@ -122,7 +122,9 @@ impl Way {
         if let Some(rtt) = rtt {
             self.estimator.rtt(rtt);
         }
-        self.estimator.feedback(now, message)
+        let well_formed = self.estimator.feedback(now, message);
+        self.pacer.hold(self.estimator.hold());
+        well_formed
     }
 
     /// REMB: taken as an upper bound where nothing better comes.

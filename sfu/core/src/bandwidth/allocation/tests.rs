@@ -104,3 +104,21 @@ fn who_has_recovered_is_upgraded_within_seconds() {
     assert_eq!(settled(&mut allocation, now + Duration::from_secs(20), 2, 2500, &demands), [2, 0]);
     assert_eq!(allocation.shortage(), 0);
 }
+
+/// Whoever was taken back often does not wait for that any longer than the layer may take to return.
+#[test]
+fn failures_are_not_held_against_a_link_for_long() {
+    let (mut allocation, start, demands) = (Allocation::default(), Instant::now(), [simulcast(1), audio(2)]);
+    let mut now = start;
+    for _ in 0..8 {
+        settled(&mut allocation, now, 1, 450, &demands);
+        now += Duration::from_secs(1);
+        while settled(&mut allocation, now, 1, 2500, &demands) != [2, 0] {
+            now += Duration::from_secs(1);
+        }
+    }
+    settled(&mut allocation, now, 1, 450, &demands);
+    now += Duration::from_secs(1);
+    assert_eq!(settled(&mut allocation, now, 4, 2500, &demands), [0, 0], "it is not forgotten");
+    assert_eq!(settled(&mut allocation, now + Duration::from_secs(4), 8, 2500, &demands), [2, 0]);
+}

@@ -67,19 +67,21 @@ impl Link {
         }
     }
 
-    pub(super) fn send(&mut self, now_us: i64, sequence: u16, size: usize) {
+    /// When it arrives; `None` if it is lost.
+    pub(super) fn send(&mut self, now_us: i64, sequence: u16, size: usize) -> Option<i64> {
         let Conditions { bps, delay_us, jitter_us, loss, queue_us, batch_us } = self.conditions;
         let begin = self.free_at_us.max(now_us);
         let lost = self.dice.roll() < loss;
         let jitter = (self.dice.roll() * jitter_us as f64) as i64;
         if begin - now_us > queue_us || lost {
             self.dropped += u64::from(!lost);
-            return;
+            return None;
         }
         self.queued_us = self.queued_us.max(begin - now_us);
         self.free_at_us = begin + (((size + 44) * 8) as f64 * 1e6 / bps) as i64;
         let at_us = (self.free_at_us + delay_us + jitter + batch_us - 1) / batch_us * batch_us;
         self.travelling.push_back(Travelling { at_us, sequence });
+        Some(at_us)
     }
 
     /// What the receiver says now. It reaches the sender a delay later, unless it is lost.

@@ -2,7 +2,9 @@
 #![allow(clippy::disallowed_methods)] // a test needs some Instant to begin with
 
 mod link;
+mod recovery;
 mod scenarios;
+mod subscriber;
 
 use std::time::{Duration, Instant};
 
