@@ -45,7 +45,7 @@ pub(crate) fn queue() -> (TapQueue, Receiver<TapInput>) {
 impl TapQueue {
     pub(crate) fn push(&mut self, input: TapInput) {
         self.catch_up();
-        if matches!(input, TapInput::Packet { .. } | TapInput::Report { .. }) {
+        if matches!(input, TapInput::Packet { .. } | TapInput::Cut { .. } | TapInput::Report { .. }) {
             let room = self.backlog.is_empty() && self.inputs.len() < CAPACITY - RESERVE;
             if !room || self.inputs.try_send(input).is_err() {
                 self.dropped += 1;
@@ -120,6 +120,7 @@ impl Tap {
             TapInput::Packet { track, arrival, packet } => {
                 self.with(track, |assembler| assembler.push_packet(arrival, track, packet));
             }
+            TapInput::Cut { track, sequence } => self.with(track, |assembler| assembler.cut(track, sequence)),
             TapInput::Report { track, rtp32, ntp, arrival } => {
                 self.with(track, |assembler| assembler.push_report(arrival, track, rtp32, ntp));
             }

@@ -40,6 +40,13 @@ pub enum TapInput {
         /// The whole packet.
         packet: Bytes,
     },
+    /// What was given of a picture before this packet ends without its last packets: another layer begins with this one. Comes before it.
+    Cut {
+        /// The track.
+        track: TrackId,
+        /// Of the first packet behind the cut.
+        sequence: u16,
+    },
     /// A sender report of the track's media SSRC.
     Report {
         /// The track.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use minamo_media::TrackId;
+use minamo_media::rtp::Packet;
 
 use super::{PeerTransport, Shard, ShardEvent, TapInput, fanout};
 use crate::downlink::{Allowance, Downlink, Switch};
@@ -86,12 +87,19 @@ impl<T: PeerTransport> Shard<T> {
         if best || entry.began().is_some_and(|began| now.saturating_duration_since(began) > TAP_SETTLES) {
             feed.choose(entry.flowing(), LayerCause::Publisher);
         }
-        let (outbox, stats) = (&mut self.outbox, &mut self.stats);
-        let mut push = |head: &mut Vec<u8>, rest: &[u8]| {
-            let packet = Bytes::from([head.as_slice(), rest].concat());
-            stats.dropped_tap += u64::from(!outbox.push_tap_packet(TapInput::Packet { track, arrival: now, packet }));
-        };
+        let mut packets = Vec::new();
+        let mut push = |head: &mut Vec<u8>, rest: &[u8]| packets.push(Bytes::from([head.as_slice(), rest].concat()));
         let passed = fanout::pass(&mut feed, entry, layer, &[(now, place)], u64::MAX, &mut self.scratch, &mut push);
+        let names =
+            packets.iter().filter_map(|packet| Packet::parse(packet).ok()).map(|packet| (packet.sequence(), packet.marker()));
+        let names: Vec<(u16, bool)> = names.collect();
+        // A layer's last picture may have been cut short by the first of another.
+        if let Some(sequence) = entry.fed.cut(passed.switch.is_some(), &names) {
+            self.outbox.push(ShardEvent::Tap(TapInput::Cut { track, sequence }));
+        }
+        for packet in packets {
+            self.stats.dropped_tap += u64::from(!self.outbox.push_tap_packet(TapInput::Packet { track, arrival: now, packet }));
+        }
         if passed.switch.is_some() {
             self.outbox.push_tap_report(now, track, &feed, entry);
         }

@@ -56,6 +56,11 @@ impl Assembler {
         self.with(track, |tapped| tapped.push_packet(arrival, packet));
     }
 
+    /// The picture before the packet with this number, which comes next, was cut off and will not be completed.
+    pub fn cut(&mut self, track: TrackId, sequence: u16) {
+        self.with(track, |tapped| tapped.cut(sequence));
+    }
+
     /// One sender report: its RTP timestamp as on the wire, and the publisher's clock.
     pub fn push_report(&mut self, arrival: Instant, track: TrackId, rtp32: u32, ntp: NtpTime) {
         self.with(track, |tapped| tapped.push_report(arrival, rtp32, ntp));
@@ -188,6 +193,32 @@ mod tests {
         assert!(unit.key && unit.after_loss && unit.arrival == at(530));
         assembler.push_packet(at(550), TRACK, packet(7, 21_000, delta));
         assert!(!units(&mut assembler)[0].after_loss);
+    }
+
+    #[test]
+    fn a_picture_that_was_cut_off_is_left_out() {
+        let slice = |sequence, timestamp, marker, nal: &[u8]| {
+            let mut bytes = Vec::new();
+            Header { marker, payload_type: 111, sequence, timestamp, ssrc: 5, extensions: &[] }.write(&mut bytes);
+            bytes.extend_from_slice(nal);
+            Bytes::from(bytes)
+        };
+        let (key, delta): (&[u8], &[u8]) = (&[0x65, 0x88, 1], &[0x41, 0x9a, 1]);
+        for cut in [true, false] {
+            let (mut assembler, now) = (assembler(Codec::H264), Instant::now());
+            assembler.push_packet(now, TRACK, slice(1, 0, true, key));
+            // Two slices of three; their order in time does not matter.
+            assembler.push_packet(now, TRACK, slice(3, 3000, false, delta));
+            if cut {
+                assembler.cut(TRACK, 4);
+            }
+            assembler.push_packet(now, TRACK, slice(2, 3000, false, delta));
+            assembler.push_packet(now, TRACK, slice(4, 6000, true, key));
+            let times: Vec<(i64, bool)> = units(&mut assembler).iter().map(|unit| (unit.rtp, unit.after_loss)).collect();
+            let all = [(0, false), (3000, false), (6000, false)];
+            assert_eq!(times, if cut { vec![all[0], all[2]] } else { all.to_vec() });
+            assert_eq!(assembler.poll_wish(), None, "the key frame is there");
+        }
     }
 
     #[test]

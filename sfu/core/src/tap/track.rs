@@ -36,6 +36,8 @@ pub(super) struct TappedTrack {
     wish: bool,
     /// Units dropped for want of a key frame.
     useless: u32,
+    /// The picture before the packet with this number is incomplete.
+    cut: Option<u16>,
     /// The latest report that came before any packet: it has no line to lie on yet.
     early_report: Option<(Instant, u32, NtpTime)>,
     told: VecDeque<Told>,
@@ -53,6 +55,7 @@ impl TappedTrack {
             needs_key: codec.kind() == Kind::Video,
             wish: false,
             useless: 0,
+            cut: None,
             early_report: None,
             told: VecDeque::new(),
         }
@@ -66,6 +69,11 @@ impl TappedTrack {
         let (ssrc, sequence) = (packet.ssrc(), packet.sequence());
         self.reorder.push(arrival, ssrc, sequence, bytes);
         self.advance(arrival);
+    }
+
+    /// The picture before this packet was cut off by a switch. A key frame follows, so nothing is lost but that picture.
+    pub(super) fn cut(&mut self, sequence: u16) {
+        self.cut = Some(sequence);
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -116,6 +124,10 @@ impl TappedTrack {
         }
         self.note_arrival(timestamp, arrival);
         let Some(depacketizer) = &mut self.depacketizer else { return };
+        if self.cut.take_if(|sequence| *sequence == packet.sequence()).is_some() {
+            // What came of it would pass as complete where it ends between two slices.
+            drop(depacketizer.finish());
+        }
         for event in depacketizer.push(packet.payload(), timestamp, packet.marker()) {
             self.take(event);
         }

@@ -81,6 +81,7 @@ pub(crate) struct Track {
     pub loudness: Option<Loudness>,
     /// What the tap is given of a simulcast track: one layer at a time, as a subscriber would get it.
     pub feed: Option<Box<Downlink>>,
+    pub fed: Fed,
     pub watched: Watched,
     /// Its publisher lives on another shard.
     pub mirror: bool,
@@ -88,6 +89,27 @@ pub(crate) struct Track {
     /// One bit for each layer of which packets come.
     flowing: u8,
     began: Option<Instant>,
+}
+
+/// How far the tap is with the picture that it is given.
+#[derive(Debug, Default)]
+pub(crate) struct Fed {
+    /// The highest number that it was given, and whether a picture ended there.
+    last: Option<(u16, bool)>,
+}
+
+impl Fed {
+    /// It is given these packets, by number and marker. Answers the number of the first if another layer begins with it inside a picture.
+    pub(crate) fn cut(&mut self, switched: bool, packets: &[(u16, bool)]) -> Option<u16> {
+        let (first, _) = packets.first()?;
+        let cut = self.last.is_some_and(|(_, ended)| switched && !ended);
+        for (sequence, marker) in packets {
+            if self.last.is_none_or(|(last, _)| sequence.wrapping_sub(last) < 0x8000) {
+                self.last = Some((*sequence, *marker));
+            }
+        }
+        cut.then_some(*first)
+    }
 }
 
 impl Track {
@@ -103,6 +125,7 @@ impl Track {
                 .filter(|_| spec.payload.codec.kind() == Kind::Audio)
                 .map(|_| Loudness::default()),
             feed: (simulcast && spec.tap.is_some()).then(|| Box::new(Downlink::for_tap(&spec))),
+            fed: Fed::default(),
             watched: Watched::new(layers),
             mirror: false,
             encodings: (0..layers).map(|_| Encoding::new(&spec)).collect(),

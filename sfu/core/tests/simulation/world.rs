@@ -251,6 +251,7 @@ impl Tap {
                 self.inputs.push(format!("added {}", info.track));
                 self.assembler.add_track(info);
             }
+            TapInput::Cut { track, sequence } => self.assembler.cut(track, sequence),
             TapInput::Packet { track, arrival, packet } => self.assembler.push_packet(arrival, track, packet),
             TapInput::Report { track, rtp32, ntp, arrival } => self.assembler.push_report(arrival, track, rtp32, ntp),
             TapInput::TrackRemoved { track } => {

@@ -30,6 +30,8 @@ type Flight = Reverse<(Instant, u64, bool, PeerId, Vec<u8>)>;
 pub struct Tapped {
     pub packets: Vec<(u16, u32, Slice, Numbers)>,
     pub reports: Vec<(u32, minamo_media::NtpTime)>,
+    /// Numbers before which a picture was cut short.
+    pub cuts: Vec<u16>,
 }
 
 pub struct Stage {
@@ -176,6 +178,7 @@ impl Stage {
                     let Some((slice, numbers)) = content else { continue };
                     self.tapped.packets.push((packet.sequence(), packet.timestamp(), slice, numbers));
                 }
+                ShardEvent::Tap(TapInput::Cut { sequence, .. }) => self.tapped.cuts.push(sequence),
                 ShardEvent::Tap(TapInput::Report { rtp32, ntp, .. }) => self.tapped.reports.push((rtp32, ntp)),
                 ShardEvent::Tap(_) | ShardEvent::Relay(..) => {}
             }

@@ -247,6 +247,32 @@ fn the_tap_gets_one_layer_at_a_time_as_one_track() {
     }
 }
 
+#[test]
+fn the_tap_is_told_of_every_picture_that_a_switch_cuts_short() {
+    let mut cuts = 0;
+    for seed in 80..90 {
+        let mut stage = Stage::new(seed, Habits { codec: Codec::H264, ..SIMULCAST }, true, Fault::None);
+        // Reordered within milliseconds, so that layers overlap.
+        stage.up = crate::link::Weather { jitter: ms(12), ..crate::link::CLEAR };
+        stage.run(secs(4));
+        for round in 0..8 {
+            stage.source.activate(2, round % 2 == 1);
+            stage.run(secs(3));
+        }
+        let mut packets = stage.tapped.packets.clone();
+        packets.sort_by_key(|(sequence, ..)| sequence.wrapping_sub(stage.tapped.packets[0].0));
+        for pair in packets.windows(2) {
+            let ((_, _, slice, _), (next, _, after, _)) = (pair[0], pair[1]);
+            let cut = slice.layer != after.layer && slice.at + 1 < slice.of;
+            assert!(!cut || stage.tapped.cuts.contains(&next), "seed {seed}: {slice:?} {after:?}");
+            cuts += usize::from(cut);
+        }
+        let known = |sequence: &u16| packets.iter().any(|(other, ..)| other == sequence);
+        assert!(stage.tapped.cuts.iter().all(known));
+    }
+    assert!(cuts > 3, "{cuts} pictures were cut short");
+}
+
 /// Negative controls: the viewer sees what is wrong.
 #[test]
 fn deliberate_faults_are_seen() {
