@@ -10,6 +10,7 @@ pub mod header;
 pub mod key;
 pub mod opus;
 pub mod picture;
+pub mod red;
 pub mod sequence;
 pub mod vp8;
 pub mod vp9;

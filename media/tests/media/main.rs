@@ -11,6 +11,7 @@ mod mpegts;
 mod payload_h264;
 mod payload_layers;
 mod payload_vp8;
+mod red;
 mod sequence;
 mod support;
 mod time;

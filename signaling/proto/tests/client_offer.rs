@@ -147,7 +147,10 @@ fn take(section: &OfferedSection) -> Reply {
 fn the_answer_to_chromium() {
     let (text, answer) = answer(CHROMIUM, take);
     let [audio, video] = &answer.sections[..] else { panic!("{text}") };
-    assert_eq!((audio.mid.as_deref(), &audio.payload_types[..], audio.direction), (Some("0"), &[111][..], Direction::RecvOnly));
+    assert_eq!(
+        (audio.mid.as_deref(), &audio.payload_types[..], audio.direction),
+        (Some("0"), &[111, 63][..], Direction::RecvOnly)
+    );
     assert_eq!((video.mid.as_deref(), &video.payload_types[..]), (Some("1"), &[108, 109][..]));
     assert_eq!((video.setup, answer.fingerprint()), (Some(Setup::Passive), Some([0xab; 32])));
     let ids = |uri: &str| video.extensions.iter().find(|(_, known)| known == uri).map(|(id, _)| *id);
@@ -159,6 +162,23 @@ fn the_answer_to_chromium() {
         assert_eq!(text.matches(&format!("{line}\r\n")).count(), 1, "{line} in {text}");
     }
     assert!(!text.contains("a=rtcp-fb:111 nack"), "it was not offered");
+}
+
+#[test]
+fn red_is_answered_where_it_is_offered_and_stands_where_the_client_has_put_it() {
+    let types = |offer: &str| {
+        let (text, answer) = answer(offer, take);
+        (answer.sections[0].payload_types.clone(), text.contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"))
+    };
+    assert_eq!(types(CHROMIUM), (vec![111, 63], true));
+    let preferred = CHROMIUM.replace("SAVPF 111 63 ", "SAVPF 63 111 ");
+    assert_ne!(preferred, CHROMIUM);
+    assert_eq!(types(&preferred), (vec![63, 111], true));
+    for other in ["a=fmtp:63 111/9", "a=fmtp:63 9/9", "a=fmtp:63 ", "a=fmtp:63 111/x", "a=fmtp:64 111/111"] {
+        assert_eq!(types(&CHROMIUM.replace("a=fmtp:63 111/111", other)), (vec![111], false), "{other}");
+    }
+    assert_eq!(types(&CHROMIUM.replace("red/48000/2", "red/8000")), (vec![111], false));
+    assert_eq!(types(OBS), (vec![111], false), "not offered");
 }
 
 /// The whole text, so that no line changes unseen.

@@ -18,8 +18,8 @@ pub const PER_SECOND: u64 = 30 * PICTURE as u64 + 50;
 /// STAP-A (RFC 6184 §5.7.1) of an SPS and a PPS.
 const PARAMETER_SETS: [u8; 13] = [0x78, 0, 4, 0x67, 0x42, 0xe0, 0x1f, 0, 4, 0x68, 0xce, 0x3c, 0x80];
 
-const VIDEO: Payload = Payload { codec: Codec::H264, pt: 102, rtx_pt: Some(103) };
-const AUDIO: Payload = Payload { codec: Codec::Opus, pt: 111, rtx_pt: None };
+const VIDEO: Payload = Payload { codec: Codec::H264, pt: 102, rtx_pt: Some(103), red_pt: None };
+const AUDIO: Payload = Payload { codec: Codec::Opus, pt: 111, rtx_pt: None, red_pt: None };
 const EXTENSIONS: Extensions = Extensions {
     mid: Some(1),
     rid: None,

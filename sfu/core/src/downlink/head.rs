@@ -83,7 +83,7 @@ mod tests {
         Spec {
             track: TrackId(1),
             mid: mid.to_owned(),
-            payload: Payload { codec: Codec::Opus, pt: 111, rtx_pt: None },
+            payload: Payload { codec: Codec::Opus, pt: 111, rtx_pt: None, red_pt: None },
             extensions: Extensions { mid: Some(9), transport_cc, ..Extensions::default() },
             ssrc: 7,
             rtx_ssrc: None,

@@ -12,7 +12,7 @@ mod successor;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use minamo_media::rtp::{Packet, av1, picture};
+use minamo_media::rtp::{Packet, av1, picture, red};
 use minamo_media::{Codec, NtpTime};
 
 pub(crate) use self::choice::Allowance;
@@ -93,7 +93,7 @@ impl Downlink {
         Self::new(Spec {
             track: uplink.track,
             mid: String::new(),
-            payload: Payload { rtx_pt: None, ..uplink.payload },
+            payload: Payload { rtx_pt: None, red_pt: None, ..uplink.payload },
             extensions: Extensions { mid: None, dependency_descriptor: None, ..uplink.extensions },
             ssrc: uplink.track.0 as u32 | 1,
             rtx_ssrc: None,
@@ -285,9 +285,16 @@ impl Downlink {
         out: &mut Vec<u8>,
     ) -> &'s [u8] {
         let Some((&second, payload)) = stored.packet.get(1).zip(stored.packet.get(stored.payload.clone())) else { return &[] };
+        // Who takes no RED gets the new block alone.
+        let red_pt = self.spec.payload.red_pt.filter(|_| stored.marks.red);
+        let payload = if stored.marks.red && red_pt.is_none() {
+            red::primary(payload).map_or(&[][..], |(_, block)| block)
+        } else {
+            payload
+        };
         let numbers = Numbers {
             marker: second & 0x80 != 0,
-            payload_type: rtx.map_or(self.spec.payload.pt, |(_, pt)| pt),
+            payload_type: rtx.map_or(red_pt.unwrap_or(self.spec.payload.pt), |(_, pt)| pt),
             sequence: if rtx.is_some() { self.rtx_seq } else { slot.out as u16 },
             timestamp: slot.timestamp,
             ssrc: rtx.map_or(self.spec.ssrc, |(ssrc, _)| ssrc),
@@ -300,6 +307,12 @@ impl Downlink {
         }
         match slot.numbers {
             _ if slot.filler => &[],
+            None if red_pt.is_some() => {
+                let at = out.len();
+                out.extend_from_slice(payload);
+                red::retype(&mut out[at..], self.spec.payload.pt);
+                &[]
+            }
             None => payload,
             Some((number, tl0)) => {
                 let at = out.len();

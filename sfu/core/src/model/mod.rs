@@ -61,6 +61,8 @@ pub struct Payload {
     pub pt: u8,
     /// The payload type of its retransmissions (RFC 4588), where negotiated.
     pub rtx_pt: Option<u8>,
+    /// The payload type of RED around it (RFC 2198), where negotiated: only audio has it.
+    pub red_pt: Option<u8>,
 }
 
 /// A track that a peer sends to us.

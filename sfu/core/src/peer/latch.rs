@@ -188,7 +188,7 @@ impl Latch {
 
 impl Claim {
     fn flow_of(&self, pt: u8) -> Option<Flow> {
-        if pt == self.spec.payload.pt {
+        if pt == self.spec.payload.pt || self.spec.payload.red_pt == Some(pt) {
             Some(Flow::Media)
         } else if self.spec.payload.rtx_pt == Some(pt) {
             Some(Flow::Rtx)
@@ -225,7 +225,7 @@ mod tests {
         Uplink {
             track: TrackId(track),
             mid: mid.into(),
-            payload: Payload { codec: Codec::H264, pt, rtx_pt: Some(pt + 1) },
+            payload: Payload { codec: Codec::H264, pt, rtx_pt: Some(pt + 1), red_pt: None },
             extensions: Extensions { mid: Some(4), ..Extensions::default() },
             ssrc,
             rtx_ssrc: ssrc.map(|ssrc| ssrc + 1),

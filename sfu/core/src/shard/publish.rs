@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use minamo_media::TrackId;
-use minamo_media::rtp::Packet;
+use minamo_media::rtp::{Header, Packet, red};
 
 use super::{PeerTransport, Shard, ShardEvent, TapInput};
 use crate::model::{PeerEvent, PeerId};
@@ -50,12 +50,33 @@ impl<T: PeerTransport> Shard<T> {
         let track = owner.track;
         let simulcast = self.tracks.get(&track).is_some_and(|entry| entry.feed.is_some());
         if !simulcast {
+            let packet = self.without_red(track, packet);
             if !self.outbox.push_tap_packet(TapInput::Packet { track, arrival: now, packet }) {
                 self.stats.dropped_tap += 1;
             }
         } else if let Some(place) = place {
             self.feed_tap(now, track, owner.layer, place);
         }
+    }
+
+    /// The tap gets plain Opus: the new block alone.
+    fn without_red(&self, track: TrackId, bytes: Bytes) -> Bytes {
+        let Some(payload) = self.tracks.get(&track).map(|entry| entry.spec.payload) else { return bytes };
+        let packet = Packet::parse(&bytes).ok().filter(|packet| payload.red_pt == Some(packet.payload_type()));
+        let Some(packet) = packet else { return bytes };
+        let Some((_, block)) = red::primary(packet.payload()) else { return bytes };
+        let header = Header {
+            marker: packet.marker(),
+            payload_type: payload.pt,
+            sequence: packet.sequence(),
+            timestamp: packet.timestamp(),
+            ssrc: packet.ssrc(),
+            extensions: &[],
+        };
+        let mut plain = Vec::with_capacity(12 + block.len());
+        header.write(&mut plain);
+        plain.extend_from_slice(block);
+        plain.into()
     }
 
     /// The level that a packet of sound says.
@@ -81,7 +102,13 @@ impl<T: PeerTransport> Shard<T> {
             peer.arrivals.note(now, u16::from_be_bytes(sequence));
         }
         match peer.latch.resolve(&packet) {
-            Ok(owner) if owner.flow == Flow::Media => Some((owner, bytes)),
+            Ok(owner) if owner.flow == Flow::Media => {
+                let red_pt = self.tracks.get(&owner.track).and_then(|entry| entry.spec.payload.red_pt);
+                let is_red = red_pt == Some(packet.payload_type()) && !packet.payload().is_empty();
+                let broken = is_red && red::primary(packet.payload()).is_none();
+                self.stats.dropped_malformed += u64::from(broken);
+                (!broken).then_some((owner, bytes))
+            }
             Ok(owner) => {
                 let entry = self.tracks.get(&owner.track)?;
                 // Before the media there is nothing to repair: a probe.

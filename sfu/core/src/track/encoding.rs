@@ -177,6 +177,7 @@ impl Encoding {
         let timestamp = packet.timestamp().wrapping_add(source.timestamp_offset);
         let descriptor = self.descriptor.and_then(|id| packet.extension(id));
         let (picture, mut marks) = self.pictures.note(packet.payload(), descriptor);
+        marks.red = self.payload.red_pt == Some(packet.payload_type());
         self.rate.note(now, bytes.len(), marks.temporal);
         self.counts.add(timestamp, picture.key && self.is_video(), packet.payload().len());
         if self.ring.highest().is_none_or(|highest| place > highest) {
@@ -331,7 +332,7 @@ mod tests {
     use crate::model::Extensions;
 
     fn new_encoding() -> Encoding {
-        let payload = Payload { codec: Codec::H264, pt: 102, rtx_pt: None };
+        let payload = Payload { codec: Codec::H264, pt: 102, rtx_pt: None, red_pt: None };
         let spec = Uplink {
             track: TrackId(1),
             mid: "v".into(),

@@ -21,6 +21,8 @@ pub(crate) struct Marks {
     pub opens: bool,
     /// The numbers are not those in the packet.
     pub shifted: bool,
+    /// Of sound: it repeats what came before (RFC 2198).
+    pub red: bool,
 }
 
 #[derive(Debug)]

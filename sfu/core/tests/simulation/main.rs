@@ -13,6 +13,7 @@ mod loss;
 mod null;
 mod numbers;
 mod publisher;
+mod red;
 mod rooms;
 mod subscriber;
 mod tapped;

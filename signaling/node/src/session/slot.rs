@@ -89,7 +89,7 @@ impl Slot {
 
 fn payload(format: &Format, answer: &AnswerSection) -> Option<Payload> {
     let listed = |pt: u8| answer.payload_types.contains(&pt).then_some(pt);
-    Some(Payload { codec: format.codec, pt: listed(format.pt)?, rtx_pt: format.rtx_pt.and_then(listed) })
+    Some(Payload { codec: format.codec, pt: listed(format.pt)?, rtx_pt: format.rtx_pt.and_then(listed), red_pt: None })
 }
 
 fn extensions(answer: &AnswerSection) -> Extensions {

@@ -20,7 +20,7 @@ fn a_publisher_is_told_to_the_sfu_and_published_once_media_is_up() {
     let audio = Uplink {
         track: TrackId(1),
         mid: offer["mid"]["audio"].as_str().unwrap().into(),
-        payload: Payload { codec: Codec::Opus, pt: 111, rtx_pt: None },
+        payload: Payload { codec: Codec::Opus, pt: 111, rtx_pt: None, red_pt: None },
         extensions: Extensions { audio_level: Some(1), ..common },
         ssrc: Some(1000),
         rtx_ssrc: None,
@@ -30,7 +30,7 @@ fn a_publisher_is_told_to_the_sfu_and_published_once_media_is_up() {
     let video = Uplink {
         track: TrackId(2),
         mid: offer["mid"]["video"].as_str().unwrap().into(),
-        payload: Payload { codec: Codec::H264, pt: 102, rtx_pt: Some(103) },
+        payload: Payload { codec: Codec::H264, pt: 102, rtx_pt: Some(103), red_pt: None },
         extensions: Extensions { video_orientation: Some(5), ..common },
         ssrc: Some(1002),
         rtx_ssrc: Some(1003),

@@ -190,7 +190,7 @@ impl Answering {
 }
 
 pub(super) fn payload(format: &Format) -> Payload {
-    Payload { codec: format.codec, pt: format.pt, rtx_pt: format.rtx_pt }
+    Payload { codec: format.codec, pt: format.pt, rtx_pt: format.rtx_pt, red_pt: format.red_pt }
 }
 
 fn extensions(agreed: &[(u8, Extension)]) -> Extensions {

@@ -197,6 +197,12 @@ impl OfferedSection {
         known.iter().filter_map(|extension| Some((self.id_of(*extension)?, *extension))).collect()
     }
 
+    /// Whether the client lists the first payload type, if it does, before the other.
+    pub(super) fn lists_first(&self, pt: Option<u8>, other: u8) -> bool {
+        let place = |pt: u8| self.common.payload_types.iter().position(|listed| *listed == pt);
+        pt.and_then(place).is_some_and(|at| Some(at) < place(other))
+    }
+
     /// Whether the client offers that feedback for the payload type.
     #[must_use]
     pub fn offers_feedback(&self, pt: u8, what: &str) -> bool {
@@ -315,7 +321,19 @@ impl Draft {
         let mut rtxs =
             self.rtpmaps.iter().filter(|(rtx, rtpmap)| is_rtx(rtpmap) && listed.contains(rtx) && apt(*rtx) == Some(pt));
         let rtx_pt = rtxs.next().map(|(rtx, _)| *rtx);
-        Some(Format { codec, pt, rtx_pt, fmtp })
+        let red_pt = if codec == Codec::Opus { self.red(pt, listed) } else { None };
+        Some(Format { codec, pt, rtx_pt, red_pt, fmtp })
+    }
+
+    /// The payload type of RED whose blocks are all of this one: `a=fmtp:63 111/111` (RFC 2198 §5).
+    fn red(&self, of: u8, listed: &[u8]) -> Option<u8> {
+        let is_red = |rtpmap: &str| rtpmap.eq_ignore_ascii_case("red/48000/2");
+        let holds = |red: u8| {
+            let blocks = self.fmtp(red).unwrap_or_default();
+            !blocks.is_empty() && blocks.split('/').all(|block| block.trim().parse() == Ok(of))
+        };
+        let mut reds = self.rtpmaps.iter().filter(|(red, rtpmap)| is_red(rtpmap) && listed.contains(red) && holds(*red));
+        reds.next().map(|(red, _)| *red)
     }
 
     fn fmtp(&self, pt: u8) -> Option<&str> {

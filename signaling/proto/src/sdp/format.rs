@@ -15,6 +15,8 @@ pub struct Format {
     pub pt: u8,
     /// The payload type of its retransmissions (RFC 4588); audio has none.
     pub rtx_pt: Option<u8>,
+    /// The payload type of RED around it (RFC 2198); only audio has it, and only where the client offers it.
+    pub red_pt: Option<u8>,
     /// `a=fmtp` without the payload type; may be empty.
     pub fmtp: String,
 }
@@ -43,9 +45,16 @@ impl FormatTable {
         let first = self.known.iter().find(|known| known.codec == codec);
         let types = if first.is_some() { self.spare(codec) } else { Some(usual_types(codec)) };
         let Some((pt, rtx_pt)) = types else {
-            return first.cloned().unwrap_or_else(|| Format { codec, pt: usual_types(codec).0, rtx_pt: None, fmtp: fmtp.into() });
+            return first.cloned().unwrap_or_else(|| Format {
+                codec,
+                pt: usual_types(codec).0,
+                rtx_pt: None,
+                red_pt: None,
+                fmtp: fmtp.into(),
+            });
         };
-        let format = Format { codec, pt, rtx_pt, fmtp: fmtp.to_owned() };
+        // Our offers have no RED: nothing in Sora's protocol asks for it.
+        let format = Format { codec, pt, rtx_pt, red_pt: None, fmtp: fmtp.to_owned() };
         self.known.push(format.clone());
         format
     }

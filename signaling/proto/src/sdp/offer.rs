@@ -241,7 +241,7 @@ fn write_extensions(f: &mut Formatter<'_>, extensions: &[Extension]) -> fmt::Res
 
 /// The same lines in both directions: what a payload type means includes its feedback (see [`super::FormatTable`]).
 fn write_format(f: &mut Formatter<'_>, format: &Format) -> fmt::Result {
-    let Format { codec, pt, rtx_pt, fmtp } = format;
+    let Format { codec, pt, rtx_pt, fmtp, .. } = format;
     let channels = if *codec == Codec::Opus { "/2" } else { "" };
     write!(f, "a=rtpmap:{pt} {}/{}{channels}\r\n", codec.rtpmap_name(), codec.clock_rate())?;
     for feedback in feedback(*codec) {

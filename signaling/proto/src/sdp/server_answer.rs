@@ -79,9 +79,10 @@ impl ServerAnswer<'_> {
             Reply::Downlink { .. } => ("sendonly", to.downlink_extensions()),
         };
         write!(f, "m={media} 9 {protocol}")?;
-        for Format { pt, rtx_pt, .. } in reply.formats() {
-            write!(f, " {pt}")?;
-            rtx_pt.map_or(Ok(()), |rtx| write!(f, " {rtx}"))?;
+        for Format { pt, rtx_pt, red_pt, .. } in reply.formats() {
+            // RED is sent by those who prefer it: it stands where the client has put it.
+            let [first, second] = if to.lists_first(*red_pt, *pt) { [*red_pt, Some(*pt)] } else { [Some(*pt), *red_pt] };
+            [first, second, *rtx_pt].into_iter().flatten().try_for_each(|pt| write!(f, " {pt}"))?;
         }
         f.write_str("\r\nc=IN IP4 0.0.0.0\r\n")?;
         if let Reply::Uplink { uplink: Uplink { bitrate_max: Some(bitrate), .. }, .. } = reply {
@@ -119,7 +120,7 @@ fn write_layers(f: &mut Formatter<'_>, rids: &[String]) -> fmt::Result {
 
 /// As in our offers, but only the feedback that the client offered.
 fn write_format(f: &mut Formatter<'_>, to: &OfferedSection, format: &Format) -> fmt::Result {
-    let Format { codec, pt, rtx_pt, fmtp } = format;
+    let Format { codec, pt, rtx_pt, red_pt, fmtp } = format;
     let channels = if *codec == minamo_media::Codec::Opus { "/2" } else { "" };
     write!(f, "a=rtpmap:{pt} {}/{}{channels}\r\n", codec.rtpmap_name(), codec.clock_rate())?;
     for what in feedback(*codec).iter().filter(|what| to.offers_feedback(*pt, what)) {
@@ -127,6 +128,9 @@ fn write_format(f: &mut Formatter<'_>, to: &OfferedSection, format: &Format) -> 
     }
     if !fmtp.is_empty() {
         write!(f, "a=fmtp:{pt} {fmtp}\r\n")?;
+    }
+    if let Some(red) = red_pt {
+        write!(f, "a=rtpmap:{red} red/{}{channels}\r\na=fmtp:{red} {pt}/{pt}\r\n", codec.clock_rate())?;
     }
     match rtx_pt {
         Some(rtx) => write!(f, "a=rtpmap:{rtx} rtx/{}\r\na=fmtp:{rtx} apt={pt}\r\n", codec.clock_rate()),
