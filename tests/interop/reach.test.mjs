@@ -43,6 +43,7 @@ function network({ policy, urls, credential, candidates }) {
   };
 }
 
+/** Joins; `how` is what its network lets through. */
 async function join(channel, how, role = 'sendrecv') {
   const page = await browser.page(undefined, network, how);
   await page.waitForFunction(() => window.ready);
@@ -82,6 +83,32 @@ test('Chromium publishes and watches over ICE-TCP where no UDP gets through', { 
     assert.notEqual(local.candidateType, 'relay');
   });
   assert.ok((await fetch(`${server.base}/readyz`)).ok, 'HTTP lives on the same port');
+});
+
+test('with several media threads: TURN over UDP and TCP, ICE-TCP and plain UDP in one room', { timeout: 120_000 }, async () => {
+  const threaded = await Server.start({ env: { MINAMO_RTC__TURN: 'always', MINAMO_RTC__THREADS: '3' } });
+  try {
+    const { body: channel } = await threaded.api('ImageFlux_20200316.CreateMultistreamChannel', {});
+    const relayed = (transport) => [{ policy: 'relay', urls: `transport=${transport}` }, 'relay', transport];
+    const ways = [relayed('udp'), relayed('tcp'), [{ policy: 'all', candidates: ' tcptype passive' }, undefined, 'tcp'], [{ policy: 'all', candidates: ' udp ' }, undefined, 'udp']];
+    const peers = [];
+    for (const [how] of ways) peers.push(await join(channel, how));
+    for (const peer of peers) assert.equal(peer.error, undefined, JSON.stringify(peer));
+    for (const [index, { page }] of peers.entries()) {
+      const others = peers.filter((_, at) => at !== index).map((peer) => peer.connectionId);
+      await until(`peer ${index} decodes all others`, 40_000, async () => {
+        const { decoded } = await page.evaluate(() => window.state('me'));
+        return others.every((other) => decoded[other]?.frames > 40);
+      });
+      const { local } = await page.evaluate(() => window.path());
+      const [, type, transport] = ways[index];
+      assert.equal(type ? local.relayProtocol : local.protocol, transport);
+      assert.equal(local.candidateType === 'relay', type === 'relay');
+    }
+    for (const { page } of peers) await page.close();
+  } finally {
+    await threaded.stop();
+  }
 });
 
 test('negative control: a wrong TURN credential carries nothing', { timeout: 120_000 }, async () => {

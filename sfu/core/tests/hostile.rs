@@ -45,7 +45,7 @@ impl World {
         let shard = Shard::new(ShardConfig::default(), move |now, ice| Transport::new(now, &identity, ice));
         let route = Route::udp(client_address, None);
         let mut world = Self { now, shard, client, route, last: BytesMut::new() };
-        let payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None };
+        let payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None, red_pt: None };
         let (extensions, track) = (Extensions::default(), TrackId(1));
         let ssrc = Some(CLIENT_SSRC);
         let uplink = Uplink { track, mid: "0".into(), payload, extensions, ssrc, rtx_ssrc: None, rids: Vec::new(), tap: None };

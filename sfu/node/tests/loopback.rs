@@ -102,7 +102,7 @@ fn connected(peers: &mut [Peer]) -> bool {
     peers.iter().all(|peer| peer.seen.contains(&PeerEvent::Connected) && peer.client.connected)
 }
 
-const OPUS: Payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None };
+const OPUS: Payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None, red_pt: None };
 
 fn publish(sfu: &Sfu, peer: PeerId, track: TrackId) {
     let tap = Some((ChannelId::from("channel"), ConnectionId::from("publisher")));

@@ -10,13 +10,14 @@ mod model {
     pub use minamo_sfu_core::model::*;
 }
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use minamo_media::{ChannelId, Codec, ConnectionId, TapEvent, TapSink, TrackId, Upstream};
-use minamo_sfu::{Sfu, SfuConfig, StartError};
+use minamo_sfu::{Sfu, SfuConfig, StartError, Tcp};
 use minamo_sfu_core::model::{Command, Downlink, Extensions, IceCredentials, LayerWish, Payload, PeerEvent, PeerId, Uplink};
 
 use self::client::{CLIENT_SSRC, Client, PT, Profiles, SERVER_SSRC};
@@ -26,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const THREADS: usize = 4;
 /// So many that they do not all land on one thread: once in four million runs they would.
 const CLIENTS: u64 = 12;
-const OPUS: Payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None };
+const OPUS: Payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None, red_pt: None };
 
 struct Nowhere;
 
@@ -35,7 +36,7 @@ impl TapSink for Nowhere {
 }
 
 fn start() -> Sfu {
-    let config = SfuConfig { threads: THREADS, ..SfuConfig::new(SocketAddr::from(([127, 0, 0, 1], 0))) };
+    let config = SfuConfig { threads: THREADS, tcp: Tcp::Listen, ..SfuConfig::new(SocketAddr::from(([127, 0, 0, 1], 0))) };
     Sfu::start(config, Arc::new(Nowhere)).unwrap()
 }
 
@@ -47,6 +48,8 @@ struct Peer {
     server: SocketAddr,
     events: Receiver<PeerEvent>,
     seen: Vec<PeerEvent>,
+    /// The way that it goes instead of its socket: messages behind their length (RFC 4571), and what came of the next one.
+    stream: Option<(TcpStream, Vec<u8>)>,
     /// What it says.
     words: &'static [u8],
     said: Instant,
@@ -86,7 +89,7 @@ impl Peer {
         sfu.command(Command::AddUplink(id, uplink)).unwrap();
         let words = format!("\u{8}I am {number}").into_bytes().leak();
         let (seen, nomination) = (Vec::new(), Vec::new());
-        Self { id, client, socket, server, events, seen, words, said: now, nomination, goodbyes: 0 }
+        Self { id, client, socket, server, events, seen, stream: None, words, said: now, nomination, goodbyes: 0 }
     }
 
     fn hear(&self, sfu: &Sfu, other: u64) {
@@ -103,10 +106,9 @@ impl Peer {
     }
 
     fn turn(&mut self) {
-        let mut buffer = [0; 2048];
-        while let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
-            self.goodbyes += usize::from(buffer[0] == 21);
-            self.client.receive(Instant::now(), &buffer[..length]);
+        for datagram in self.take() {
+            self.goodbyes += usize::from(datagram[0] == 21);
+            self.client.receive(Instant::now(), &datagram);
         }
         if self.client.connected && self.said.elapsed() > Duration::from_millis(20) {
             self.said = Instant::now();
@@ -117,9 +119,47 @@ impl Peer {
             if datagram[..2] == [0, 1] && datagram.windows(4).any(|word| word == [0, 0x25, 0, 0]) {
                 self.nomination = datagram.to_vec();
             }
-            self.socket.send_to(&datagram, self.server).unwrap();
+            self.give(&datagram);
         }
         self.seen.extend(self.events.try_iter());
+    }
+
+    /// What has come, by whichever way.
+    fn take(&mut self) -> Vec<Vec<u8>> {
+        let (mut taken, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
+            taken.push(buffer[..length].to_vec());
+        }
+        if let Some((stream, bytes)) = &mut self.stream {
+            while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                bytes.extend_from_slice(&buffer[..length]);
+            }
+            while let Some(length) = bytes.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)))
+                && bytes.len() >= 2 + length
+            {
+                taken.push(bytes[2..2 + length].to_vec());
+                bytes.drain(..2 + length);
+            }
+        }
+        taken
+    }
+
+    fn give(&mut self, datagram: &[u8]) {
+        let Some((stream, _)) = &mut self.stream else {
+            self.socket.send_to(datagram, self.server).unwrap();
+            return;
+        };
+        let framed = [&(datagram.len() as u16).to_be_bytes()[..], datagram].concat();
+        // Some kilobytes a second always fit.
+        assert_eq!(stream.write(&framed).unwrap(), framed.len());
+    }
+
+    /// From now on it goes by TCP.
+    fn connect(&mut self) {
+        let stream = TcpStream::connect(self.server).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream.set_nodelay(true).unwrap();
+        self.stream = Some((stream, Vec::new()));
     }
 
     /// Goes on from another port, as behind a NAT that has forgotten it: a check from there is the first that the server hears.
@@ -203,6 +243,38 @@ fn who_comes_from_another_port_stays_where_it_lives() {
     }
     let after = sfu.stats_by_thread();
     assert!(before.iter().zip(&after).all(|(before, after)| before.peers == after.peers));
+    sfu.shutdown();
+}
+
+#[test]
+fn streams_lead_to_every_thread_and_peers_move_onto_them_and_away() {
+    let sfu = start();
+    assert!(sfu.takes_tcp());
+    let mut peers: Vec<Peer> = (0..CLIENTS).map(|number| Peer::join(&sfu, number, None)).collect();
+    for number in 0..CLIENTS {
+        peers[number as usize].hear(&sfu, (number + CLIENTS - 1) % CLIENTS);
+    }
+    // Every other one comes by TCP.
+    peers.iter_mut().step_by(2).for_each(Peer::connect);
+    assert!(drive(&mut peers, |peers| peers.iter().all(is_connected)), "{:?}", sfu.stats());
+    assert!(drive(&mut peers, |peers| everybody_hears(peers)), "{:?}", sfu.stats());
+    let before = sfu.stats_by_thread();
+    // Then those go by UDP and the others by TCP: the first that is heard of them there is a check.
+    for peer in &mut peers {
+        match peer.stream.take() {
+            Some(_) => peer.socket = socket(),
+            None => peer.connect(),
+        }
+        let nomination = peer.nomination.clone();
+        peer.give(&nomination);
+    }
+    for _ in 0..2 {
+        peers.iter_mut().for_each(Peer::forget_what_was_heard);
+        assert!(drive(&mut peers, |peers| everybody_hears(peers)), "{:?}", sfu.stats());
+    }
+    let after = sfu.stats_by_thread();
+    assert!(before.iter().zip(&after).all(|(before, after)| before.peers == after.peers), "they stay where they live");
+    assert!(after.iter().filter(|stats| stats.peers > 0).count() > 1);
     sfu.shutdown();
 }
 

@@ -132,8 +132,8 @@ impl Publisher {
             tap: tap.map(|(channel, connection)| (channel.into(), connection.into())),
         };
         let rtx = self.habits.rtx;
-        let video = Payload { codec: Codec::H264, pt: 102, rtx_pt: rtx.then_some(103) };
-        let audio = Payload { codec: Codec::Opus, pt: 111, rtx_pt: None };
+        let video = Payload { codec: Codec::H264, pt: 102, rtx_pt: rtx.then_some(103), red_pt: None };
+        let audio = Payload { codec: Codec::Opus, pt: 111, rtx_pt: None, red_pt: None };
         vec![
             uplink(VIDEO, "v", video, Some(1001), rtx.then_some(1002)),
             // The answer names no SSRC for sound: only the mid does.

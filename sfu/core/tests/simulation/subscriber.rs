@@ -74,8 +74,8 @@ impl Subscriber {
             rtx_ssrc,
             layer: LayerWish::Best,
         };
-        let video = Payload { codec: Codec::H264, pt: 120, rtx_pt: self.rtx.then_some(121) };
-        let audio = Payload { codec: Codec::Opus, pt: 109, rtx_pt: None };
+        let video = Payload { codec: Codec::H264, pt: 120, rtx_pt: self.rtx.then_some(121), red_pt: None };
+        let audio = Payload { codec: Codec::Opus, pt: 109, rtx_pt: None, red_pt: None };
         vec![downlink(VIDEO, 0, video, self.rtx.then_some(self.ssrc(0) + 1)), downlink(AUDIO, 1, audio, None)]
     }
 

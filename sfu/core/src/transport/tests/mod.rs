@@ -3,6 +3,7 @@
 mod client;
 mod data;
 mod hostile;
+mod joins;
 mod link;
 mod stun;
 

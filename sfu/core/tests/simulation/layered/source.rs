@@ -93,7 +93,7 @@ impl Source {
         Uplink {
             track: TRACK,
             mid: "v".into(),
-            payload: Payload { codec: self.habits.codec, pt: PT, rtx_pt: Some(PT + 1) },
+            payload: Payload { codec: self.habits.codec, pt: PT, rtx_pt: Some(PT + 1), red_pt: None },
             extensions: EXTENSIONS,
             ssrc: None,
             rtx_ssrc: None,

@@ -95,7 +95,7 @@ impl Viewer {
         Downlink {
             track: TRACK,
             mid: "dv".into(),
-            payload: Payload { codec: self.codec, pt: PT, rtx_pt: Some(PT + 1) },
+            payload: Payload { codec: self.codec, pt: PT, rtx_pt: Some(PT + 1), red_pt: None },
             extensions: Extensions { mid: Some(9), dependency_descriptor: Some(10), ..Extensions::default() },
             ssrc: self.ssrc(),
             rtx_ssrc: Some(self.ssrc() + 1),

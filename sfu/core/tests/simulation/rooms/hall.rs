@@ -23,6 +23,8 @@ const TRANSMITS_MAX: usize = 4000;
 const FLIGHTS_MAX: usize = 200_000;
 /// A subscriber whose publisher sends all the time has a picture at least so often, whatever the weather.
 const DARK_MAX: Duration = Duration::from_secs(12);
+/// After its link was narrow, a picture that did not fit is back within this.
+const BACK_MAX: Duration = Duration::from_secs(15);
 
 /// How a run is to go wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,7 +114,7 @@ impl Hall {
             self.run(Duration::from_millis(wait));
         }
         self.clear_up();
-        self.run(Duration::from_secs(8));
+        self.run(BACK_MAX + Duration::from_secs(1));
         self.check_everybody_sees();
         for peer in self.members.keys().copied().collect::<Vec<_>>() {
             self.leave(peer, true);
@@ -157,10 +159,11 @@ impl Hall {
             _ => Role::RecvOnly,
         };
         let bundle = self.dice.chance(0.3).then(|| format!("bundle{}", self.dice.below(3)));
-        let links = (weather(&mut self.dice), weather(&mut self.dice));
+        let tells = self.dice.chance(0.6);
+        let links = (weather(&mut self.dice, false), weather(&mut self.dice, tells));
         let peer = self.came;
         self.came += 1;
-        let member = Member::new(self.now, peer, role, bundle.clone(), links);
+        let member = Member::new(self.now, peer, role, bundle.clone(), links, tells);
         let bundle = bundle.filter(|_| !self.flaws.bundles_forgotten);
         let view = View::new(LayerWish::Best, None);
         let newcomer = Newcomer { role, client: String::new(), bundle, view, filters: Vec::new() };
@@ -263,16 +266,17 @@ impl Hall {
     }
 
     fn change_weather(&mut self, peer: u64) {
-        let (up, down) = (weather(&mut self.dice), weather(&mut self.dice));
+        let tells = self.members.get(&peer).is_some_and(|member| member.told.is_some());
+        let (up, down) = (weather(&mut self.dice, false), weather(&mut self.dice, tells));
         if let Some(member) = self.members.get_mut(&peer) {
-            (member.up, member.down) = (up, down);
+            (member.up, member.down, member.weather_since) = (up, down, self.now);
         }
     }
 
     fn clear_up(&mut self) {
         self.calm = true;
         for member in self.members.values_mut() {
-            (member.up, member.down) = (CLEAR, CLEAR);
+            (member.up, member.down, member.weather_since) = (CLEAR, CLEAR, self.now);
             member.sources.iter_mut().for_each(|source| source.muted = false);
         }
         for peer in self.members.keys().copied().collect::<Vec<_>>() {
@@ -381,9 +385,11 @@ impl Hall {
         let Some(member) = self.members.get(&peer) else { return };
         let active = member.subscriptions.values().filter(|subscription| subscription.ended.is_none());
         for subscription in active.filter(|subscription| subscription.wish != LayerWish::Off) {
-            let seen = subscription.reception.decoded_at.map_or(subscription.since, |at| at.max(subscription.since));
-            let flows = self.flows_since(subscription.reception.track).is_some_and(|since| self.now - since > DARK_MAX);
-            if flows && member.down.rate.is_none() && self.now - seen > DARK_MAX {
+            let since = subscription.since.max(member.weather_since);
+            let seen = subscription.reception.decoded_at.map_or(since, |at| at.max(since));
+            let dark_max = if member.told.is_some() { BACK_MAX } else { DARK_MAX };
+            let flows = self.flows_since(subscription.reception.track).is_some_and(|since| self.now - since > dark_max);
+            if flows && member.down.rate.is_none() && self.now - seen > dark_max {
                 self.violations.push(format!(
                     "{:?}: peer {peer} has not seen {} of {:?} for {:?}",
                     self.now - self.start,

@@ -11,6 +11,7 @@ use minamo_sfu_core::rtcp;
 
 use super::reception::Reception;
 use super::source::{Marks, Source};
+use super::told::Told;
 use crate::link::{Dice, Weather};
 
 pub const TICK: Duration = Duration::from_millis(20);
@@ -53,6 +54,10 @@ pub struct Member {
     pub subscriptions: BTreeMap<u32, Subscription>,
     pub up: Weather,
     pub down: Weather,
+    /// Since when its link is as it is.
+    pub weather_since: Instant,
+    /// It says when each packet came; others with a narrow link say what it carries.
+    pub told: Option<Told>,
     /// A link with a rate is busy until then, one for each direction.
     pub busy: [Option<Instant>; 2],
     pub next_tick: Instant,
@@ -63,7 +68,14 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn new(now: Instant, number: u64, role: Role, bundle: Option<String>, (up, down): (Weather, Weather)) -> Self {
+    pub fn new(
+        now: Instant,
+        number: u64,
+        role: Role,
+        bundle: Option<String>,
+        (up, down): (Weather, Weather),
+        tells: bool,
+    ) -> Self {
         Self {
             connection: format!("c{number}").as_str().into(),
             role,
@@ -74,6 +86,8 @@ impl Member {
             subscriptions: BTreeMap::new(),
             up,
             down,
+            weather_since: now,
+            told: tells.then(Told::default),
             busy: [None; 2],
             next_tick: now + TICK,
             transport: 65_500,
@@ -96,8 +110,8 @@ impl Member {
         Downlink {
             track,
             mid: format!("d{}", track.0),
-            payload: Payload { codec, pt: PT, rtx_pt: video.then_some(RTX_PT) },
-            extensions: Extensions { mid: Some(9), ..Extensions::default() },
+            payload: Payload { codec, pt: PT, rtx_pt: video.then_some(RTX_PT), red_pt: None },
+            extensions: Extensions { mid: Some(9), transport_cc: self.told.as_ref().map(|_| Told::ID), ..Extensions::default() },
             ssrc,
             rtx_ssrc: video.then_some(ssrc + 1),
             layer: LayerWish::Best,
@@ -124,6 +138,9 @@ impl Member {
             return Ok(self.control(now, datagram));
         }
         let packet = Packet::parse(datagram).map_err(|error| format!("not RTP: {error}"))?;
+        if let Some(told) = &mut self.told {
+            told.note(now, &packet);
+        }
         let again = packet.payload_type() == RTX_PT;
         if !again && packet.payload_type() != PT {
             return Err(format!("payload type {}", packet.payload_type()));
@@ -176,6 +193,7 @@ impl Member {
             return out;
         }
         self.next_tick = now + TICK;
+        out.extend(self.told.as_mut().and_then(|told| told.report(now)));
         for (ssrc, subscription) in self.subscriptions.iter_mut().filter(|(_, subscription)| subscription.ended.is_none()) {
             let (missing, key) = subscription.reception.wants(now);
             let mut compound = Vec::new();
@@ -210,7 +228,7 @@ impl Member {
             report
         };
         let mut out: Vec<_> = blocks.chunks(30).map(report).collect();
-        if let Some(rate) = self.down.rate {
+        if let Some(rate) = self.down.rate.filter(|_| self.told.is_none()) {
             let (mut remb, ssrcs) = (Vec::new(), self.subscriptions.keys().copied().take(100).collect::<Vec<_>>());
             rtcp::remb(&mut remb, 1, &ssrcs, rate * 9 / 10);
             out.push(remb);
@@ -219,10 +237,10 @@ impl Member {
     }
 }
 
-/// A link as people have them: mostly fair, sometimes bad.
-pub fn weather(dice: &mut Dice) -> Weather {
+/// A link as people have them: mostly fair, sometimes bad; `narrow` if less may fit than is sent.
+pub fn weather(dice: &mut Dice, narrow: bool) -> Weather {
     let ms = Duration::from_millis;
-    let rate = dice.chance(0.2).then(|| 1_500_000 + dice.below(4_000_000));
+    let rate = dice.chance(0.2).then(|| if narrow { 60_000 + dice.below(400_000) } else { 1_500_000 + dice.below(4_000_000) });
     Weather {
         loss: [0.0, 0.0, 0.01, 0.03, 0.06][dice.below(5) as usize],
         duplication: [0.0, 0.0, 0.01][dice.below(3) as usize],

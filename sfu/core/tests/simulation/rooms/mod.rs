@@ -8,6 +8,7 @@ mod hall;
 mod member;
 mod reception;
 mod source;
+mod told;
 
 use std::time::Duration;
 

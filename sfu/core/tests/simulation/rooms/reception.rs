@@ -1,6 +1,6 @@
 //! One track at one subscriber: what it checks of every packet, and a model of its decoder.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,8 @@ use super::source::{Marks, Sent};
 const PATIENCE: Duration = Duration::from_millis(600);
 const RETRY: Duration = Duration::from_millis(70);
 const PLI_EVERY: Duration = Duration::from_millis(500);
+/// Decoded frames that others may refer to.
+const REFERENCES: usize = 16;
 /// Packets remembered for the checks.
 const REMEMBERED: usize = 4000;
 
@@ -36,8 +38,8 @@ pub struct Reception {
     gap: Option<(Instant, Option<Instant>)>,
     /// Packets of the frame that is being put together.
     frame: Vec<Sent>,
-    /// Which frame was decoded last; `None` while a key frame is needed.
-    decoded: Option<(usize, u64)>,
+    /// Which frames were decoded lately; none while a key frame is needed.
+    decoded: VecDeque<(usize, u64)>,
     pub decoded_at: Option<Instant>,
     pub frames: u64,
     /// Since when a packet was lost for good.
@@ -56,7 +58,7 @@ impl Reception {
             next: None,
             gap: None,
             frame: Vec::new(),
-            decoded: None,
+            decoded: VecDeque::new(),
             decoded_at: None,
             frames: 0,
             // The very first packets may be lost.
@@ -169,16 +171,22 @@ impl Reception {
         if frame.iter().enumerate().any(|(index, sent)| sent.index != index) {
             return self.broken(&format!("a frame without its beginning: {sent:?}"));
         }
-        let follows = self.decoded.is_some_and(|(layer, number)| layer == sent.layer && number + 1 == sent.frame);
+        let follows = self.decoded.contains(&(sent.layer, sent.refers));
         if !sent.key && !follows {
-            let waits = self.decoded.is_none();
+            let waits = self.decoded.is_empty();
             return if waits {
                 self.broken("a key frame is awaited")
             } else {
-                self.broken(&format!("{sent:?} after {:?}", self.decoded))
+                self.broken(&format!("{sent:?} after {:?}", self.decoded.back()))
             };
         }
-        self.decoded = Some((sent.layer, sent.frame));
+        if sent.key {
+            self.decoded.clear();
+        }
+        if self.decoded.len() == REFERENCES {
+            self.decoded.pop_front();
+        }
+        self.decoded.push_back((sent.layer, sent.frame));
         self.decoded_at = Some(now);
         self.frames += 1;
         self.lossy = false;
@@ -187,7 +195,7 @@ impl Reception {
 
     /// Only a loss excuses what cannot be decoded.
     fn broken(&mut self, what: &str) -> Result<(), String> {
-        self.decoded = None;
+        self.decoded.clear();
         if self.lossy { Ok(()) } else { Err(format!("without a loss: {what}")) }
     }
 
@@ -199,7 +207,7 @@ impl Reception {
                 // Given up: on with what is there.
                 self.lossy = true;
                 self.frame.clear();
-                self.decoded = None;
+                self.decoded.clear();
                 self.next = self.got.range(next..).next().map(|(seq, _)| *seq);
                 self.gap = None;
                 let _ = self.decode(now);
@@ -209,7 +217,7 @@ impl Reception {
                 missing.extend((next..end).filter(|seq| !self.got.contains_key(seq)).map(|seq| seq as u16));
             }
         }
-        let needs = self.codec != Codec::Opus && self.decoded.is_none() && self.next.is_some();
+        let needs = self.codec != Codec::Opus && self.decoded.is_empty() && self.next.is_some();
         let ask = needs && self.asked_key.is_none_or(|asked| now - asked > PLI_EVERY);
         if ask {
             self.asked_key = Some(now);

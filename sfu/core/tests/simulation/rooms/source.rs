@@ -31,8 +31,11 @@ fn payload_of(codec: Codec) -> Payload {
         Codec::Av1 => (108, Some(109)),
         _ => (111, None),
     };
-    Payload { codec, pt, rtx_pt }
+    Payload { codec, pt, rtx_pt, red_pt: None }
 }
+
+/// Temporal layers of four pictures in a row, which one before each refers to, and whether one may begin with it.
+const PATTERN: [(u8, u64, bool); 4] = [(0, 4, false), (2, 1, true), (1, 2, true), (2, 1, false)];
 
 /// Packets that may be asked for again.
 const HISTORY: usize = 600;
@@ -44,6 +47,8 @@ pub struct Sent {
     pub layer: usize,
     /// Counts the layer's frames.
     pub frame: u64,
+    /// The frame of the layer that it needs; of no use in a key frame.
+    pub refers: u64,
     /// The packet's place in its frame.
     pub index: usize,
     pub last: bool,
@@ -74,6 +79,10 @@ struct Layer {
     first_timestamp: u32,
     picture: u16,
     frame: u64,
+    /// Place in the pattern of temporal layers, the latest frame of the lowest, and how many there were.
+    turn: usize,
+    base: u64,
+    tl0: u8,
     wants_key: bool,
     history: VecDeque<(u16, Vec<u8>)>,
 }
@@ -83,6 +92,8 @@ pub struct Source {
     pub track: TrackId,
     pub codec: Codec,
     pub muted: bool,
+    /// In three temporal layers; for codecs whose payloads say so.
+    temporal: bool,
     mid: String,
     start: Instant,
     dice: Dice,
@@ -104,15 +115,20 @@ impl Source {
             first_timestamp: 0u32.wrapping_sub(dice.below(400_000) as u32),
             picture: 0x7fff - dice.below(100) as u16,
             frame: 0,
+            turn: 0,
+            base: 0,
+            tl0: dice.next() as u8,
             wants_key: true,
             history: VecDeque::new(),
         };
         let layers = (0..layers as u32).map(layer).collect();
+        let temporal = matches!(codec, Codec::Vp8 | Codec::Vp9) && dice.chance(0.6);
         let (next_frame, next_report) = (now, now + Duration::from_millis(200));
         Self {
             track,
             codec,
             muted: false,
+            temporal,
             mid: format!("m{number}"),
             start: now,
             dice,
@@ -178,6 +194,13 @@ impl Source {
         let key = std::mem::take(&mut layer.wants_key) || self.codec == Codec::Opus;
         layer.picture = layer.picture.wrapping_add(1) & 0x7fff;
         let (frame, picture) = (layer.frame, layer.picture);
+        layer.turn = if key { 0 } else { (layer.turn + 1) % 4 };
+        let (tid, back, sync) = if self.temporal { PATTERN[layer.turn] } else { (0, 1, false) };
+        let refers = if tid == 0 { layer.base } else { frame - back };
+        if tid == 0 {
+            (layer.base, layer.tl0) = (frame, layer.tl0.wrapping_add(1));
+        }
+        let temporal = self.temporal.then_some((tid, sync, layer.tl0));
         let packets = match (self.codec, key) {
             (Codec::Opus, _) => 1,
             (_, true) => 2 + self.dice.below(4) as usize,
@@ -186,9 +209,9 @@ impl Source {
         for index in 0..packets {
             let last = index + 1 == packets;
             let video = self.codec != Codec::Opus;
-            let mark = marks.note(Sent { track: self.track, layer: at, frame, index, last, key, video });
+            let mark = marks.note(Sent { track: self.track, layer: at, frame, refers, index, last, key, video });
             let filler = vec![0x5a; self.dice.below(60) as usize];
-            let payload = [head(self.codec, key, index, last, picture), filler, mark.to_vec()].concat();
+            let payload = [head(self.codec, key, index, last, picture, temporal), filler, mark.to_vec()].concat();
             out.push(self.packet(at, timestamp, last, &payload, transport));
         }
     }
@@ -262,8 +285,19 @@ impl Source {
 }
 
 /// How a packet's payload begins, as far as a forwarder looks at it.
-fn head(codec: Codec, key: bool, index: usize, last: bool, picture: u16) -> Vec<u8> {
+fn head(codec: Codec, key: bool, index: usize, last: bool, picture: u16, temporal: Option<(u8, bool, u8)>) -> Vec<u8> {
     match codec {
+        // The same with the count of the lowest temporal layer's pictures, and which one this is of.
+        Codec::Vp8 if let Some((tid, sync, tl0)) = temporal => {
+            let [high, low] = (picture | 0x8000).to_be_bytes();
+            let layer = tid << 6 | u8::from(sync) << 5;
+            vec![0x80 | if index == 0 { 0x10 } else { 0 }, 0xe0, high, low, tl0, layer, u8::from(!key), 0, 0]
+        }
+        Codec::Vp9 if let Some((tid, _, tl0)) = temporal => {
+            let [high, low] = (picture | 0x8000).to_be_bytes();
+            let flags = if key { 0 } else { 0x40 } | if index == 0 { 0x08 } else { 0 } | if last { 0x04 } else { 0 };
+            vec![0xa0 | flags, high, low, tid << 5 | 0x10, tl0, 0, 0]
+        }
         // Descriptor with a 15-bit picture id, then the first byte of the frame: its lowest bit says that it is no key frame.
         Codec::Vp8 => {
             let [high, low] = (picture | 0x8000).to_be_bytes();
