@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use minamo_media::fmp4::Fmp4Error;
 use minamo_media::{AccessUnit, Kind, SenderReport, Timestamp, TrackId};
 use minamo_packager::{
-    AudioConfig, AudioFrame, AudioStep, Counters, Directives, Packager, PackagerConfig, PackagerEvent, Rendition, Response,
-    RungConfig, Skip, Snapshot, Timeline, VideoSample, WallClock, WallMap,
+    AudioConfig, AudioFrame, AudioStep, Counters, Directives, Follower, Packager, PackagerConfig, PackagerEvent, Rendition,
+    Response, RungConfig, Skip, Snapshot, Timeline, VideoSample, WallClock, WallMap,
 };
 use minamo_transcode::{AudioError, CHANNELS, OpusToAac, SAMPLE_RATE, Step};
 
@@ -63,6 +63,7 @@ struct Line {
     /// Made with the first sound, because the timeline knows only then where it starts.
     audio: Option<OpusToAac>,
     silence_at: Instant,
+    follower: Follower,
     stage: Stage,
     shown: bool,
 }
@@ -169,6 +170,7 @@ impl Assembly {
             audio_bps: settings.audio_bps,
             audio: None,
             silence_at: now,
+            follower: Follower::new(),
             stage: Stage::new(publisher.id.clone(), renditions(video, has_audio)),
             shown: false,
         });
@@ -322,6 +324,10 @@ impl Line {
             let wake = grown.contains(&rendition);
             render(&snapshot, wake);
             self.stage.publish(rendition, snapshot, wake);
+        }
+        let snapshots = renditions(self.has_video, self.has_audio).filter_map(|rendition| self.packager.snapshot(rendition));
+        if let Some(forms) = self.follower.follow(snapshots.collect()) {
+            self.stage.publish_forms(forms);
         }
         let now = self.packager.counters();
         telemetry::parts(now.parts - self.counted.parts);

@@ -18,6 +18,7 @@ mod origin;
 mod programme;
 mod publishers;
 mod telemetry;
+mod ts;
 mod worker;
 
 #[cfg(test)]

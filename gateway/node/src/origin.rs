@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use minamo_media::{ChannelId, ConnectionId};
-use minamo_packager::{Body, Rendition, Snapshot};
+use minamo_packager::{Body, Forms, Rendition, Snapshot};
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::{PlaylistEntry, ProgrammeSettings, ProgrammeState};
+use crate::ts::TsSegments;
 
 /// Which of a channel's programmes: the publisher's own, or (`None`) the channel's only one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,6 +50,9 @@ pub(crate) struct Showing {
     publisher: RwLock<ConnectionId>,
     ended: AtomicBool,
     pub(crate) multivariant: watch::Receiver<Option<Arc<Body>>>,
+    /// DASH, and HLS with MPEG-TS.
+    pub(crate) forms: watch::Receiver<Option<Arc<Forms>>>,
+    pub(crate) ts: TsSegments,
     /// One for each rendition that the programme was begun with.
     renditions: BTreeMap<Rendition, Seen>,
 }
@@ -66,20 +70,24 @@ impl Showing {
 pub(crate) struct Stage {
     pub(crate) showing: Arc<Showing>,
     multivariant: watch::Sender<Option<Arc<Body>>>,
+    forms: watch::Sender<Option<Arc<Forms>>>,
     renditions: BTreeMap<Rendition, watch::Sender<Option<Arc<Snapshot>>>>,
 }
 
 impl Stage {
     pub(crate) fn new(publisher: ConnectionId, renditions: impl IntoIterator<Item = Rendition>) -> Self {
         let (multivariant, multivariant_seen) = watch::channel(None);
+        let (forms, forms_seen) = watch::channel(None);
         let renditions: BTreeMap<_, _> = renditions.into_iter().map(|name| (name, watch::channel(None).0)).collect();
         let showing = Arc::new(Showing {
             publisher: RwLock::new(publisher),
             ended: AtomicBool::new(false),
             multivariant: multivariant_seen,
+            forms: forms_seen,
+            ts: TsSegments::default(),
             renditions: renditions.iter().map(|(name, sender)| (*name, sender.subscribe())).collect(),
         });
-        Self { showing, multivariant, renditions }
+        Self { showing, multivariant, forms, renditions }
     }
 
     pub(crate) fn set_publisher(&self, publisher: ConnectionId) {
@@ -97,6 +105,10 @@ impl Stage {
 
     pub(crate) fn publish_multivariant(&self, body: Arc<Body>) {
         self.multivariant.send_replace(Some(body));
+    }
+
+    pub(crate) fn publish_forms(&self, forms: Arc<Forms>) {
+        self.forms.send_replace(Some(forms));
     }
 
     pub(crate) fn set_ended(&self) {

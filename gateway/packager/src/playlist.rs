@@ -101,7 +101,7 @@ fn write_head(out: &mut String, view: &View, head: &SegmentHead, init: &mut Opti
         writeln!(out, "#EXT-X-MAP:URI=\"{}\"", view.rendition.init_name(map.number))?;
         *init = Some(map.number);
     }
-    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(head.date))
+    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", iso_date(head.date))
 }
 
 fn write_parts(out: &mut String, view: &View, msn: u64, parts: &[Part]) -> std::fmt::Result {
@@ -141,8 +141,9 @@ fn write_end(out: &mut String, view: &View) -> std::fmt::Result {
     Ok(())
 }
 
-/// ISO 8601 with milliseconds, UTC.
-fn date(since_epoch: Duration) -> String {
+/// Time since the Unix epoch as ISO 8601 with milliseconds, UTC.
+#[must_use]
+pub fn iso_date(since_epoch: Duration) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let millis = (since_epoch.as_nanos() + 500_000) / 1_000_000;
     let nanos = i128::try_from(millis).unwrap_or(0) * 1_000_000;

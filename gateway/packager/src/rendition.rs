@@ -55,7 +55,8 @@ impl Rendition {
     }
 
     /// `Content-Type` of its media (RFC 8216 §4.1, ISO/IEC 14496-12).
-    pub(crate) fn content_type(self) -> &'static str {
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
         match self {
             Self::Video(_) => "video/mp4",
             Self::Audio => "audio/mp4",

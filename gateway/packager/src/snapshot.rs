@@ -120,6 +120,16 @@ impl Snapshot {
         &self.view
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        self.view.limits
+    }
+
+    /// EXT-X-ENDLIST stands behind everything.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.view.ended
+    }
+
     /// Which playlist this is.
     #[must_use]
     pub fn rendition(&self) -> Rendition {

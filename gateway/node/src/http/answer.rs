@@ -13,7 +13,7 @@ pub(super) const CACHE_MULTIVARIANT: HeaderValue = HeaderValue::from_static("pub
 /// An error (rule 25).
 const CACHE_ERROR: HeaderValue = HeaderValue::from_static("max-age=1");
 /// Being busy is nobody else's answer.
-const CACHE_NEVER: HeaderValue = HeaderValue::from_static("no-store");
+pub(super) const CACHE_NEVER: HeaderValue = HeaderValue::from_static("no-store");
 
 /// How long a media playlist may be kept (rule 25). One that is `bound` to the part or segment that its full URL names stays right
 /// (rfc8216bis §6.2.5.2 and appendix B.1: six targets). Anything else less than half a target: the plain live playlist, and the

@@ -8,6 +8,7 @@ use minamo_packager::{Media, Rendition};
 
 use super::Shared;
 use super::answer::{CACHE_IMMUTABLE, Problem};
+use super::growing::growing;
 use super::playlist::Wait;
 use super::range::{self, Wanted};
 use crate::origin::{Shelf, Showing};
@@ -22,7 +23,11 @@ pub(super) async fn media(
 ) -> Result<Response, Problem> {
     if let Some(showing) = &shelf.current {
         match find(shared, showing, rendition, name).await {
-            Err(Problem::NotFound) => {}
+            Err(Problem::NotFound) => {
+                if let Some(response) = growing(shared, showing, rendition, name).await? {
+                    return Ok(response);
+                }
+            }
             Ok((bytes, content_type)) => return respond(bytes, content_type, headers),
             Err(problem) => return Err(problem),
         }
@@ -54,7 +59,7 @@ async fn find(shared: &Shared, showing: &Showing, rendition: Rendition, name: &s
     }
 }
 
-fn respond(bytes: Bytes, content_type: &'static str, headers: &HeaderMap) -> Result<Response, Problem> {
+pub(super) fn respond(bytes: Bytes, content_type: &'static str, headers: &HeaderMap) -> Result<Response, Problem> {
     let length = bytes.len();
     let asked = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
     let (status, bytes, content_range) = match range::wanted(asked, length) {

@@ -4,6 +4,8 @@
 
 mod answer;
 mod cors;
+mod forms;
+mod growing;
 mod media;
 mod playlist;
 mod range;
@@ -16,7 +18,7 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
-use minamo_packager::Rendition;
+use minamo_packager::{FormName, Rendition};
 
 use crate::origin::{Absent, Origin, ProgrammeKey};
 use answer::Problem;
@@ -72,12 +74,20 @@ enum File {
     Multivariant,
     Playlist(Rendition),
     Media(Rendition),
+    /// DASH, and HLS with MPEG-TS.
+    Form(FormName),
+    /// The time of day for DASH players.
+    Time,
 }
 
 fn file_of(name: &str) -> Option<File> {
     match name {
         "playlist.m3u8" => Some(File::Multivariant),
-        _ => Rendition::of_playlist(name).map(File::Playlist).or_else(|| Rendition::of_media(name).map(File::Media)),
+        "time" => Some(File::Time),
+        _ => Rendition::of_playlist(name)
+            .map(File::Playlist)
+            .or_else(|| Rendition::of_media(name).map(File::Media))
+            .or_else(|| FormName::parse(name).map(File::Form)),
     }
 }
 
@@ -92,6 +102,8 @@ async fn answer(shared: &Shared, key: &ProgrammeKey, name: &str, RawQuery(query)
         Some(File::Multivariant) => playlist::multivariant(&shelf, headers),
         Some(File::Playlist(rendition)) => playlist::media(shared, &shelf, rendition, &query, headers).await,
         Some(File::Media(rendition)) => media::media(shared, &shelf, rendition, name, headers).await,
+        Some(File::Form(name)) => forms::form(&shelf, name, headers),
+        Some(File::Time) => Ok(forms::time()),
         None => Err(Problem::NotFound),
     };
     answered.unwrap_or_else(Response::from)

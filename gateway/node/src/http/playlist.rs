@@ -13,7 +13,7 @@ use super::answer::{CACHE_MULTIVARIANT, Problem, cache_playlist};
 use crate::origin::Shelf;
 use crate::telemetry::{self, Blocked};
 
-const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
+pub(super) const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 
 /// The multivariant playlist; there from the first complete part on.
 pub(super) fn multivariant(shelf: &Shelf, headers: &HeaderMap) -> Result<Response, Problem> {
@@ -61,7 +61,7 @@ fn refused(status: u16, why: &str) -> Problem {
     }
 }
 
-fn respond(body: &Arc<Body>, headers: &HeaderMap, cache: HeaderValue) -> Response {
+pub(super) fn respond(body: &Arc<Body>, headers: &HeaderMap, cache: HeaderValue) -> Response {
     let gzip = accepts_gzip(headers);
     let bytes = if gzip { body.gzip().clone() } else { body.plain().clone() };
     let mut response = Response::new(HttpBody::from(bytes));

@@ -1,5 +1,6 @@
 //! From tap events to HTTP answers, without sockets, on a clock that passes only when told to.
 
+mod forms;
 mod garbage;
 mod http;
 mod lifecycle;
