@@ -25,21 +25,45 @@ pub(super) struct ChannelAnswer {
     channel_id: String,
     kind: &'static str,
     created_at: String,
+    /// `live`: something can be watched now; `not_live`. Left out where the channel has no HLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
     sora_url: String,
     whip_url: String,
     whep_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     playlist_url: Option<String>,
+    #[serde(flatten)]
+    forms: Option<FormUrls>,
     #[serde(skip_serializing_if = "Option::is_none")]
     watch_url: Option<String>,
     /// What can be watched now, by publisher.
     hls: Vec<Watchable>,
 }
 
+/// What lies beside a playlist: the same programme for other players.
+#[derive(Debug, Serialize)]
+struct FormUrls {
+    /// DASH.
+    dash_url: String,
+    /// HLS with MPEG-TS.
+    ts_url: String,
+}
+
+impl FormUrls {
+    /// `None` where one player's key is not another's: encrypted channels are LL-HLS only.
+    fn beside(playlist: &str, encrypted: bool) -> Option<Self> {
+        let folder = playlist.strip_suffix("playlist.m3u8").filter(|_| !encrypted)?;
+        Some(Self { dash_url: format!("{folder}manifest.mpd"), ts_url: format!("{folder}ts.m3u8") })
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Watchable {
     #[serde(flatten)]
     playlist: PlaylistUrl,
+    #[serde(flatten)]
+    forms: Option<FormUrls>,
     watch_url: String,
 }
 
@@ -87,20 +111,25 @@ pub(super) async fn list(
 }
 
 fn answer(state: &SharedState, links: &PublicUrl, channel: &Channel) -> ChannelAnswer {
+    let encrypted = channel.settings.get("encrypt_key_uri").is_some_and(|uri| !uri.is_null());
     let watchable = |playlist: PlaylistUrl| {
         let watch_url = links.watch_url(channel).unwrap_or_else(|| links.watch_url_of(channel, &playlist.connection_id));
-        Watchable { playlist, watch_url }
+        Watchable { forms: FormUrls::beside(&playlist.playlist_url, encrypted), playlist, watch_url }
     };
+    let hls: Vec<Watchable> = playlists(state, links, &channel.id).into_iter().map(watchable).collect();
+    let playlist_url = links.playlist_url(channel);
     ChannelAnswer {
         channel_id: channel.id.to_string(),
         kind: channel.kind.as_str(),
         // Years beyond 9999 cannot be written; the catalog has none.
         created_at: OffsetDateTime::from(channel.created_at).format(&Rfc3339).unwrap_or_default(),
+        state: channel.kind.has_hls().then_some(if hls.is_empty() { "not_live" } else { "live" }),
         sora_url: links.sora_url(),
         whip_url: links.absolute(&format!("/whip/{}", channel.id)),
         whep_url: links.absolute(&format!("/whep/{}", channel.id)),
-        playlist_url: links.playlist_url(channel),
+        forms: playlist_url.as_ref().and_then(|url| FormUrls::beside(url, encrypted)),
+        playlist_url,
         watch_url: links.watch_url(channel),
-        hls: playlists(state, links, &channel.id).into_iter().map(watchable).collect(),
+        hls,
     }
 }

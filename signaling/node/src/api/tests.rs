@@ -325,6 +325,8 @@ async fn v1_answers_with_every_url_that_the_channel_has() {
     assert_eq!(text(&answer, "whip_url"), format!("http://live.example/whip/{single}"));
     assert_eq!(text(&answer, "whep_url"), format!("http://live.example/whep/{single}"));
     assert_eq!(text(&answer, "playlist_url"), format!("http://live.example/hls/{single}/playlist.m3u8"));
+    assert_eq!(text(&answer, "dash_url"), format!("http://live.example/hls/{single}/manifest.mpd"));
+    assert_eq!(text(&answer, "ts_url"), format!("http://live.example/hls/{single}/ts.m3u8"));
     assert_eq!(text(&answer, "watch_url"), format!("http://live.example/watch/{single}"));
     assert!(text(&answer, "created_at").ends_with('Z'));
     let (_, answer) = api.get(&format!("/v1/channels/{room}")).await;
@@ -335,6 +337,8 @@ async fn v1_answers_with_every_url_that_the_channel_has() {
     let expected = json!([{
         "connection_id": "P1",
         "playlist_url": format!("http://live.example/hls/{many}/P1/playlist.m3u8"),
+        "dash_url": format!("http://live.example/hls/{many}/P1/manifest.mpd"),
+        "ts_url": format!("http://live.example/hls/{many}/P1/ts.m3u8"),
         "watch_url": format!("http://live.example/watch/{many}/P1"),
     }]);
     assert_eq!(answer["hls"], expected);
