@@ -37,6 +37,10 @@ interop: setup-test web ## real clients: Chromium with sora-js-sdk and hls.js, P
 	cargo build --locked -p minamo -p minamo-tests --bins
 	tests/interop/run.sh
 
+players: setup-test web ## hls.js in Chromium and Firefox, Shaka, dash.js and ffmpeg play every form for a minute each
+	cargo build --locked -p minamo
+	PLAYER_SECONDS=60 tests/interop/run.sh outputs.test.mjs
+
 network: setup-test web ## of these, real Chromium over bad links and over IPv6 alone (root)
 	cargo build --locked -p minamo
 	tests/interop/run.sh congestion.test.mjs network.test.mjs ipv6.test.mjs

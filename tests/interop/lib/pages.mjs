@@ -8,6 +8,10 @@ const FILES = {
   '/': ['text/html', path.join(here, '../pages/test.html')],
   '/test.js': ['text/javascript', path.join(here, '../pages/test.js')],
   '/sora.js': ['text/javascript', path.join(here, '../node_modules/sora-js-sdk/dist/sora.js')],
+  '/players.html': ['text/html', path.join(here, '../pages/players.html')],
+  '/players.js': ['text/javascript', path.join(here, '../pages/players.js')],
+  '/dash.mjs': ['text/javascript', path.join(here, '../node_modules/dashjs/dist/modern/esm/dash.all.min.js')],
+  '/shaka.js': ['text/javascript', path.join(here, '../node_modules/shaka-player/dist/shaka-player.compiled.js')],
   '/hls.mjs': ['text/javascript', path.join(here, '../node_modules/hls.js/dist/hls.mjs')],
 };
 
