@@ -63,7 +63,8 @@ struct Line {
     /// Made with the first sound, because the timeline knows only then where it starts.
     audio: Option<OpusToAac>,
     silence_at: Instant,
-    follower: Follower,
+    /// DASH and MPEG-TS. `None`: they are refused, because they would not be protected as the playlists are.
+    follower: Option<Follower>,
     stage: Stage,
     shown: bool,
 }
@@ -170,7 +171,7 @@ impl Assembly {
             audio_bps: settings.audio_bps,
             audio: None,
             silence_at: now,
-            follower: Follower::new(),
+            follower: Some(Follower::new()),
             stage: Stage::new(publisher.id.clone(), renditions(video, has_audio)),
             shown: false,
         });
@@ -326,7 +327,7 @@ impl Line {
             self.stage.publish(rendition, snapshot, wake);
         }
         let snapshots = renditions(self.has_video, self.has_audio).filter_map(|rendition| self.packager.snapshot(rendition));
-        if let Some(forms) = self.follower.follow(snapshots.collect()) {
+        if let Some(forms) = self.follower.as_mut().and_then(|follower| follower.follow(snapshots.collect())) {
             self.stage.publish_forms(forms);
         }
         let now = self.packager.counters();

@@ -33,6 +33,8 @@ pub(super) enum Problem {
     NotLive,
     /// The programme is there, the file is not.
     NotFound,
+    /// The programme is there, but not in this form: its codec has no place there, or its protection.
+    OtherForm,
     /// A directive that cannot be obeyed.
     BadRequest(String),
     /// What was waited for did not come.
@@ -57,6 +59,7 @@ impl Problem {
             Self::UnknownChannel => (StatusCode::NOT_FOUND, "there is no such channel", "UNKNOWN_CHANNEL"),
             Self::NotLive => (StatusCode::NOT_FOUND, "nothing is being published here", "NOT_LIVE"),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no such file, or no longer", "NOT_FOUND"),
+            Self::OtherForm => (StatusCode::CONFLICT, "the programme cannot be had in this form", "FORM_UNAVAILABLE"),
             Self::BadRequest(why) => (StatusCode::BAD_REQUEST, why, "BAD_REQUEST"),
             Self::TooLong => (StatusCode::SERVICE_UNAVAILABLE, "it did not come within three target durations", "TIMEOUT"),
             Self::TooMany => (StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting", "OVERLOADED"),

@@ -17,10 +17,14 @@ const TS_TYPE: &str = "video/mp2t";
 /// A file of one of the forms.
 pub(super) fn form(shelf: &Shelf, name: FormName, headers: &HeaderMap) -> Result<Response, Problem> {
     let showing = shelf.current.as_ref().ok_or(Problem::NotLive)?;
+    // What is shown has forms from its first moment on, or none at all.
+    let forms = showing.forms.borrow().clone().ok_or(Problem::OtherForm)?;
+    if name != FormName::Mpd && forms.ts_multivariant().is_none() {
+        return Err(Problem::OtherForm);
+    }
     if let FormName::TsSegment(rung, msn) = name {
         return segment(shelf, showing, rung, msn, headers);
     }
-    let forms = showing.forms.borrow().clone().ok_or(Problem::NotLive)?;
     let (body, kind) = match name {
         FormName::Mpd => (Some(forms.mpd()), MPD_TYPE),
         FormName::TsMultivariant => (forms.ts_multivariant(), PLAYLIST_TYPE),
