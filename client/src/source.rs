@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use bytes::Bytes;
-use minamo_transcode::{I420, OpenH264Encoder, OpusEncoder, VideoEncoder, VideoSettings};
+use minamo_transcode::{I420, OpenH264Encoder, OpusEncoder, Profile, VideoEncoder, VideoSettings};
 use tokio::sync::mpsc;
 
 use crate::pattern::{Painter, beep_sample};
@@ -110,7 +110,7 @@ struct Worker {
 impl Worker {
     fn new(options: SourceOptions, epoch: Epoch, sender: mpsc::Sender<Encoded>, key_frame: Arc<AtomicBool>) -> Result<Self> {
         let painter = Painter::new(options.width as usize, options.height as usize);
-        let settings = VideoSettings { bitrate: options.video_bps, fps: options.fps as f32 };
+        let settings = VideoSettings { bitrate: options.video_bps, fps: options.fps as f32, profile: Profile::Baseline };
         let frame = vec![0; painter.frame_len()];
         Ok(Self {
             video: OpenH264Encoder::new(settings)?,

@@ -10,11 +10,13 @@ pub mod id;
 pub mod mpegts;
 pub mod opus;
 pub mod rtp;
+pub mod size;
 pub mod tap;
 pub mod time;
 pub mod track;
 
 pub use id::{ChannelId, ConnectionId, TrackId};
+pub use size::{PictureSize, picture_size};
 pub use tap::{AccessUnit, SenderReport, TapEvent, TapSink, Upstream};
 pub use time::{NtpTime, Timestamp};
 pub use track::{Codec, Kind, TrackInfo};

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use minamo_media::{ChannelId, ConnectionId, TapEvent, TapSink};
 use minamo_sfu::{Sfu, SfuConfig};
-use minamo_transcode::{CHANNELS, I420, OpenH264Encoder, OpusEncoder, OpusToAac, Step, VideoEncoder, VideoSettings};
+use minamo_transcode::{CHANNELS, I420, OpenH264Encoder, OpusEncoder, OpusToAac, Profile, Step, VideoEncoder, VideoSettings};
 
 use crate::config::Config;
 use crate::server::open_catalog;
@@ -145,7 +145,7 @@ fn video_codec() -> Finding {
     let (width, height) = (320, 240);
     let picture = vec![128_u8; width * height * 3 / 2];
     let encode = || -> anyhow::Result<String> {
-        let mut encoder = OpenH264Encoder::new(VideoSettings { bitrate: 500_000, fps: 30.0 })?;
+        let mut encoder = OpenH264Encoder::new(VideoSettings { bitrate: 500_000, fps: 30.0, profile: Profile::Baseline })?;
         let encoded = encoder.encode(I420::from_packed(&picture, width, height)?)?;
         let encoded = encoded.filter(|encoded| encoded.key && !encoded.data.is_empty());
         let encoded = encoded.ok_or_else(|| anyhow::anyhow!("the first picture is no key frame"))?;

@@ -1,33 +1,19 @@
-//! The one seam for H.264 encoders, so that others (x264, hardware) can join.
+//! The seams for pictures: decoders and encoders behind one trait each, so that others (x264, hardware) can join.
 
 use bytes::Bytes;
+use minamo_media::PictureSize;
 
-/// A picture to encode: planar 4:2:0, 8 bit, rows without padding, width and height even.
-#[derive(Clone, Copy, Debug)]
-pub struct I420<'a> {
-    /// Pixels per row; even.
-    pub width: usize,
-    /// Rows; even.
-    pub height: usize,
-    /// Luma: width × height bytes.
-    pub y: &'a [u8],
-    /// Blue difference: a quarter of luma.
-    pub u: &'a [u8],
-    /// Red difference: a quarter of luma.
-    pub v: &'a [u8],
-}
+use crate::picture::I420;
 
-impl<'a> I420<'a> {
-    /// A picture in one slice of width × height × 3 ⁄ 2 bytes, Y then U then V.
-    pub fn from_packed(data: &'a [u8], width: usize, height: usize) -> Result<Self, VideoError> {
-        let luma = width * height;
-        if width == 0 || height == 0 || !width.is_multiple_of(2) || !height.is_multiple_of(2) || data.len() != luma * 3 / 2 {
-            return Err(VideoError::Shape { width, height, bytes: data.len() });
-        }
-        let (y, chroma) = data.split_at(luma);
-        let (u, v) = chroma.split_at(luma / 4);
-        Ok(Self { width, height, y, u, v })
-    }
+/// What H.264 an encoder writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// Constrained Baseline: CAVLC. What every decoder and every browser's WebRTC takes.
+    Baseline,
+    /// Main: CABAC.
+    Main,
+    /// High: CABAC.
+    High,
 }
 
 /// What an encoder aims at. No field has a default on purpose: encoders' own defaults are bad ones.
@@ -37,6 +23,8 @@ pub struct VideoSettings {
     pub bitrate: u32,
     /// Pictures per second that will be given, for rate control.
     pub fps: f32,
+    /// The level follows from size, rate and bitrate.
+    pub profile: Profile,
 }
 
 /// One encoded picture.
@@ -74,6 +62,38 @@ pub trait VideoEncoder: Send {
     /// The next picture becomes an IDR.
     fn force_key_frame(&mut self);
 
-    /// Another target from the next picture on; may cost a key frame.
+    /// Another target from the next picture on.
     fn set_bitrate(&mut self, bitrate: u32) -> Result<(), VideoError>;
+
+    /// So many pictures per second will be given from now on.
+    fn set_fps(&mut self, fps: f32) -> Result<(), VideoError>;
+}
+
+/// A unit gave no picture, and what follows it gives none before the next key frame. Wire input causes this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The decoder could not be made.
+    #[error("no decoder: {0}")]
+    Unavailable(&'static str),
+    /// Not decodable, or it refers to what was lost.
+    #[error("the picture is damaged")]
+    Damaged,
+    /// More pixels than [`PIXELS_MAX`].
+    #[error("a picture of {}x{} is too large", .0.width, .0.height)]
+    TooLarge(PictureSize),
+    /// Decodable, but not 8-bit 4:2:0.
+    #[error("only 8-bit 4:2:0 is transcoded")]
+    Format,
+}
+
+/// Pixels of the largest picture that is decoded: 4096 × 2304. Headers that state more are not given to a decoder at all.
+pub const PIXELS_MAX: u64 = 4096 * 2304;
+
+/// Access units in, pictures out, in the same order. What is on the wire never does more than fail.
+pub trait VideoDecoder: Send {
+    /// Decodes one unit, in the form that the tap gives. `show` is called once, or not at all when the unit shows no picture.
+    ///
+    /// # Errors
+    /// The picture is lost; give key frames from now on.
+    fn decode(&mut self, unit: &[u8], show: &mut dyn FnMut(I420<'_>)) -> Result<(), DecodeError>;
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use minamo_media::{AccessUnit, Codec, ConnectionId, TapEvent, TrackId, TrackInfo};
-use minamo_transcode::{I420, OpenH264Encoder, OpusEncoder, VideoEncoder, VideoSettings};
+use minamo_transcode::{I420, OpenH264Encoder, OpusEncoder, Profile, VideoEncoder, VideoSettings};
 
 use crate::clock::Clock;
 
@@ -54,7 +54,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(id: &str, first_track: u64, video: bool, audio: bool) -> Self {
-        let settings = VideoSettings { bitrate: 200_000, fps: 30.0 };
+        let settings = VideoSettings { bitrate: 200_000, fps: 30.0, profile: Profile::Baseline };
         Self {
             id: id.into(),
             video: video.then(|| (TrackId(first_track), OpenH264Encoder::new(settings).unwrap())),
