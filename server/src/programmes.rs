@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use minamo_catalog::Channel;
-use minamo_gateway::{Gateway, ProgrammeSettings};
+use minamo_gateway::{Gateway, ProgrammeSettings, TranscodePolicy, TranscodeSettings, TranscodeState};
 use minamo_media::ChannelId;
-use minamo_signaling::{PlaylistPath, Programmes};
-use minamo_signaling_proto::api::ChannelSettings;
+use minamo_signaling::{PlaylistPath, Programmes, Transcoding};
+use minamo_signaling_proto::api::{ChannelSettings, H264Profile, TranscodeChoice};
+use minamo_transcode::{Fit, Profile, RungSettings};
 
 /// The HLS side as signaling sees it.
 pub(crate) struct HlsProgrammes {
@@ -27,6 +28,15 @@ impl Programmes for HlsProgrammes {
     fn playlists(&self, channel: &ChannelId) -> Vec<PlaylistPath> {
         let entries = self.gateway.playlists(channel).into_iter();
         entries.map(|entry| PlaylistPath { publisher: entry.publisher, path: entry.path }).collect()
+    }
+
+    fn transcoding(&self, channel: &ChannelId) -> Option<Transcoding> {
+        let states = self.gateway.transcoding(channel);
+        let refused = states.iter().find_map(|state| match state {
+            TranscodeState::Refused(refused) => Some(Transcoding::Refused { reason: refused.reason(), why: refused.to_string() }),
+            TranscodeState::Running => None,
+        });
+        refused.or(states.first().map(|_| Transcoding::Running))
     }
 }
 
@@ -54,8 +64,31 @@ fn settings(channel: &Channel, part_target: Duration) -> ProgrammeSettings {
         part_target: part_seconds.map_or(part_target, Duration::from_secs_f64),
         audio_bps: asked.audio_bps_max().unwrap_or(defaults.audio_bps),
         segment_target: seconds.map_or(defaults.segment_target, Duration::from_secs_f64),
+        transcode: transcode(&asked),
         ..defaults
     }
+}
+
+/// The largest picture that the channel asks for.
+fn transcode(asked: &ChannelSettings) -> TranscodeSettings {
+    let policy = match asked.transcode {
+        Some(TranscodeChoice::Normalise) => TranscodePolicy::Normalise,
+        Some(TranscodeChoice::Transmux) | None => TranscodePolicy::Transmux,
+    };
+    let largest = asked.hls.iter().filter_map(|item| item.video).max_by_key(|video| video.width * video.height);
+    let rung = largest.map(|video| RungSettings {
+        width: video.width as usize,
+        height: video.height as usize,
+        fit: if policy == TranscodePolicy::Normalise { Fit::Pad } else { Fit::Inside },
+        fps: Some(video.fps as f32),
+        bitrate: video.bps,
+        profile: match video.codec {
+            H264Profile::H264Baseline => Profile::Baseline,
+            H264Profile::H264Main => Profile::Main,
+            H264Profile::H264High => Profile::High,
+        },
+    });
+    TranscodeSettings { policy, rung }
 }
 
 #[cfg(test)]
@@ -63,8 +96,9 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use minamo_catalog::{Channel, ChannelKind};
-    use minamo_gateway::ProgrammeSettings;
+    use minamo_gateway::{ProgrammeSettings, TranscodePolicy};
     use minamo_media::ChannelId;
+    use minamo_transcode::{Fit, Profile};
     use serde_json::{Value, json};
 
     fn channel(kind: ChannelKind, settings: Value) -> Channel {
@@ -79,6 +113,21 @@ mod tests {
         assert!(settings.per_publisher);
         assert_eq!((settings.audio_bps, settings.segment_target), (96_000, Duration::from_secs(1)));
         assert_eq!(settings.part_target, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn the_largest_picture_is_what_is_transcoded_to() {
+        let video = |width, height, codec| json!({"width": width, "height": height, "fps": 30, "bps": 1_000_000, "codec": codec});
+        let hls = json!([{"video": video(640, 360, "h264_main")}, {"video": video(1280, 720, "h264_baseline")}, {}]);
+        let with = |policy: Value| {
+            let mut asked = json!({"hls": hls.clone()});
+            asked["transcode"] = policy;
+            super::settings(&channel(ChannelKind::Single, asked)).transcode
+        };
+        let rung = with(json!("transmux")).rung.unwrap();
+        assert_eq!((rung.width, rung.height, rung.profile, rung.fit), (1280, 720, Profile::Baseline, Fit::Inside));
+        let normalised = with(json!("normalise"));
+        assert_eq!((normalised.policy, normalised.rung.unwrap().fit), (TranscodePolicy::Normalise, Fit::Pad));
     }
 
     #[test]

@@ -216,7 +216,8 @@ pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, CatalogErro
 
 /// The gateway first, since media is poured into it; each learns of the other.
 async fn start_media(config: &Config, http: SocketAddr) -> Result<(Gateway, Sfu), StartError> {
-    let gateway = Gateway::start(GatewayConfig { reconnect_window: config.hls.reconnect_window, ..GatewayConfig::default() });
+    let (reconnect_window, transcode) = (config.hls.reconnect_window, config.transcode.pool());
+    let gateway = Gateway::start(GatewayConfig { reconnect_window, transcode, ..GatewayConfig::default() });
     let sfu = config.sfu(http);
     match Sfu::start(sfu, Arc::new(gateway.clone())) {
         Ok(sfu) => {

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use minamo_media::fmp4::Fmp4Error;
-use minamo_media::{AccessUnit, Kind, SenderReport, Timestamp, TrackId};
+use minamo_media::{AccessUnit, Codec, Kind, SenderReport, Timestamp, TrackId};
 use minamo_packager::{
     AudioConfig, AudioFrame, AudioStep, Counters, Directives, Follower, Packager, PackagerConfig, PackagerEvent, Rendition,
     Response, RungConfig, Skip, Snapshot, Timeline, VideoSample, WallClock, WallMap,
 };
-use minamo_transcode::{AudioError, CHANNELS, OpusToAac, SAMPLE_RATE, Step};
+use minamo_transcode::{AudioError, CHANNELS, OpusToAac, Refused, SAMPLE_RATE, Step};
 
-use crate::config::ProgrammeSettings;
+use crate::config::{ProgrammeSettings, TranscodeState};
+use crate::ladder::{self, Happened, Made, Transcoder};
 use crate::origin::{ProgrammeKey, Stage};
 use crate::programme::Surroundings;
 use crate::publishers::Publisher;
@@ -43,10 +44,16 @@ pub(crate) struct Assembly {
     key: ProgrammeKey,
     first: First,
     timeline: Timeline,
-    video_track: Option<TrackId>,
+    video_track: Option<(TrackId, Codec)>,
     audio_track: Option<TrackId>,
     /// Pictures of a new track are useless before its first key frame.
     key_needed: bool,
+    /// For pictures that cannot be shown as they come.
+    transcoder: Option<Transcoder>,
+    /// There was no room for it.
+    refused: bool,
+    /// When to look for what it has made.
+    made_at: Instant,
     line: Option<Line>,
 }
 
@@ -80,7 +87,18 @@ impl Assembly {
         // Hours since 2026, because hls.js 1.7 indexes an array by this number: a large one freezes its page.
         let hours = wall.unix.as_secs().saturating_sub(UNIX_2026) / 3600;
         let first = First { msn, discontinuity: hours.max(at_least.discontinuity) };
-        Self { key, first, timeline: Timeline::new(wall), video_track: None, audio_track: None, key_needed: true, line: None }
+        Self {
+            key,
+            first,
+            timeline: Timeline::new(wall),
+            video_track: None,
+            audio_track: None,
+            key_needed: true,
+            transcoder: None,
+            refused: false,
+            made_at: wall.instant,
+            line: None,
+        }
     }
 
     /// The tracks of this publisher are the programme's from now on. Idempotent.
@@ -88,9 +106,10 @@ impl Assembly {
         if let Some(line) = &self.line {
             line.stage.set_publisher(owner.id.clone());
         }
-        if let Some(video) = owner.track(Kind::Video).filter(|info| self.video_track != Some(info.track)) {
+        if let Some(video) = owner.track(Kind::Video).filter(|info| self.video_track != Some((info.track, info.codec))) {
             self.timeline.add_track(video);
-            self.video_track = Some(video.track);
+            self.stop_transcoding(around);
+            self.video_track = Some((video.track, video.codec));
             self.key_needed = true;
             around.wish_key_frame(video.track);
         }
@@ -106,12 +125,14 @@ impl Assembly {
 
     pub(crate) fn remove_track(&mut self, track: TrackId) {
         self.timeline.remove_track(track);
-        self.video_track.take_if(|shown| *shown == track);
+        if self.video_track.take_if(|(shown, _)| *shown == track).is_some() {
+            self.transcoder = None;
+        }
         self.audio_track.take_if(|shown| *shown == track);
     }
 
     pub(crate) fn remove_all_tracks(&mut self) {
-        for track in [self.video_track, self.audio_track].into_iter().flatten() {
+        for track in [self.video_track.map(|(track, _)| track), self.audio_track].into_iter().flatten() {
             self.remove_track(track);
         }
     }
@@ -123,7 +144,7 @@ impl Assembly {
     /// What the track is to this programme; `None` when it is not shown.
     pub(crate) fn kind_of(&self, track: TrackId) -> Option<Kind> {
         match track {
-            _ if self.video_track == Some(track) => Some(Kind::Video),
+            _ if self.video_track.is_some_and(|(shown, _)| shown == track) => Some(Kind::Video),
             _ if self.audio_track == Some(track) => Some(Kind::Audio),
             _ => None,
         }
@@ -178,13 +199,64 @@ impl Assembly {
         Ok(())
     }
 
+    /// Whether pictures of the video track can be shown. Where they have to be transcoded, room is asked for at each key frame
+    /// until there is some.
+    pub(crate) fn admits(&mut self, unit: &AccessUnit, settings: &ProgrammeSettings, around: &Surroundings) -> bool {
+        let Some((track, codec)) = self.video_track else { return false };
+        if !ladder::is_transcoded(codec, settings) || self.transcoder.is_some() {
+            return true;
+        }
+        // A programme that is shown as it came stays so: what its publisher sends is H.264.
+        if !unit.key || self.refused && codec == Codec::H264 {
+            return codec == Codec::H264;
+        }
+        match Transcoder::admit(&around.pool, track, codec, unit, settings) {
+            Ok(transcoder) => {
+                (self.transcoder, self.refused) = (Some(transcoder), false);
+                around.origin.set_transcoding(&self.key, Some(TranscodeState::Running));
+                true
+            }
+            Err(refused) => {
+                self.note_refusal(refused, around);
+                codec == Codec::H264
+            }
+        }
+    }
+
+    fn note_refusal(&mut self, refused: Refused, around: &Surroundings) {
+        if !std::mem::replace(&mut self.refused, true) {
+            tracing::warn!(channel = %self.key.channel, %refused, "pictures are not transcoded: the channel goes on without");
+            telemetry::transcode_refused(refused.reason());
+        }
+        around.origin.set_transcoding(&self.key, Some(TranscodeState::Refused(refused)));
+    }
+
+    /// Video was refused: sound need not wait for it.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    fn stop_transcoding(&mut self, around: &Surroundings) {
+        (self.transcoder, self.refused) = (None, false);
+        around.origin.set_transcoding(&self.key, None);
+    }
+
     pub(crate) fn video(&mut self, now: Instant, unit: &AccessUnit, around: &Surroundings) -> Result<(), AssemblyError> {
         let Some(line) = &mut self.line else { return Ok(()) };
-        if self.key_needed && !unit.key {
+        if (self.key_needed || self.transcoder.is_some() && unit.after_loss) && !unit.key {
+            self.key_needed = true;
             return Ok(());
         }
         self.key_needed = false;
         let timing = self.timeline.video(unit, now);
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.push(unit, timing.pts, timing.discontinuity);
+            if transcoder.starved() {
+                around.wish_key_frame(transcoder.track);
+            }
+            self.take_made(now, around);
+            return Ok(());
+        }
         if timing.discontinuity {
             line.date(self.timeline.wall());
             line.packager.discontinuity();
@@ -192,6 +264,36 @@ impl Assembly {
         line.packager.push_video(now, 0, &VideoSample { pts: timing.pts, key: unit.key, data: unit.data.clone() });
         self.after(around);
         Ok(())
+    }
+
+    /// What came back from the pool goes into the packager.
+    fn take_made(&mut self, now: Instant, around: &Surroundings) {
+        let Some(transcoder) = &mut self.transcoder else { return };
+        let (track, happened) = (transcoder.track, transcoder.take());
+        for event in happened {
+            match event {
+                Happened::Made(made) => self.show_made(now, &made),
+                Happened::KeyFrameWanted => around.wish_key_frame(track),
+                Happened::NoRoom(refused) => self.note_refusal(refused, around),
+                Happened::Failed(failure) => {
+                    tracing::warn!(channel = %self.key.channel, failure, "transcoding failed: it begins anew with a key frame");
+                    telemetry::transcode_refused("failed");
+                    self.stop_transcoding(around);
+                    self.key_needed = true;
+                    around.wish_key_frame(track);
+                }
+            }
+        }
+        self.after(around);
+    }
+
+    fn show_made(&mut self, now: Instant, made: &Made) {
+        let Some(line) = &mut self.line else { return };
+        if made.discontinuity {
+            line.date(self.timeline.wall());
+            line.packager.discontinuity();
+        }
+        line.packager.push_video(now, &made.sample);
     }
 
     pub(crate) fn audio(&mut self, now: Instant, unit: &AccessUnit, around: &Surroundings) -> Result<(), AssemblyError> {
@@ -211,9 +313,11 @@ impl Assembly {
             let steps = self.timeline.audio_tick(now);
             self.sound(now, steps)?;
         }
+        self.take_made(now, around);
         if let Some(line) = &mut self.line {
             line.packager.handle_timeout(now);
         }
+        self.made_at = now + ladder::LOOK_EVERY;
         self.after(around);
         Ok(())
     }
@@ -221,7 +325,8 @@ impl Assembly {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let line = self.line.as_ref()?;
         let silence = line.has_audio.then_some(line.silence_at);
-        [silence, line.packager.poll_timeout()].into_iter().flatten().min()
+        let made = self.transcoder.as_ref().map(|_| self.made_at);
+        [silence, line.packager.poll_timeout(), made].into_iter().flatten().min()
     }
 
     fn sound(&mut self, now: Instant, steps: Vec<AudioStep>) -> Result<(), AssemblyError> {
@@ -252,11 +357,11 @@ impl Assembly {
         let mut grown = Vec::new();
         while let Some(event) = line.packager.poll_event() {
             match event {
-                PackagerEvent::KeyFrameWanted => {
-                    if let Some(track) = self.video_track {
-                        around.wish_key_frame(track);
-                    }
-                }
+                PackagerEvent::KeyFrameWanted => match (&self.transcoder, self.video_track) {
+                    (Some(transcoder), _) => transcoder.force_key_frame(),
+                    (None, Some((track, _))) => around.wish_key_frame(track),
+                    (None, None) => {}
+                },
                 PackagerEvent::Published(rendition) => grown.push(rendition),
             }
         }
@@ -274,7 +379,11 @@ impl Assembly {
     }
 
     /// How far the newest complete part is behind now, and whether the publisher's clock still runs with ours.
-    pub(crate) fn measure(&mut self, unix: Duration) {
+    pub(crate) fn measure(&mut self, unix: Duration, around: &Surroundings) {
+        if let Some(transcoder) = &mut self.transcoder {
+            transcoder.measure();
+            telemetry::pool(&around.pool.load());
+        }
         let Some(line) = &mut self.line else { return };
         let wall = self.timeline.wall();
         if wall.unix_at_zero.abs_diff(line.wall.unix_at_zero) > REDATE {
@@ -296,6 +405,7 @@ impl Assembly {
 
     /// ENDLIST.
     pub(crate) fn end(&mut self, now: Instant, around: &Surroundings) {
+        self.stop_transcoding(around);
         if let Some(line) = &mut self.line {
             line.packager.end(now);
         }

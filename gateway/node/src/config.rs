@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use minamo_media::ConnectionId;
+use minamo_transcode::{PoolConfig, Refused, RungSettings};
 
 /// Bounds and waits of one gateway process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct GatewayConfig {
     pub ended_retention: Duration,
     /// Requests that may wait for a part or segment in this process; one more is answered 503 with `Retry-After: 1`.
     pub waiters_max: usize,
+    /// Threads for pictures that cannot be shown as they come, and what they may be promised. Off unless it is said.
+    pub transcode: PoolConfig,
 }
 
 impl Default for GatewayConfig {
@@ -28,12 +31,13 @@ impl Default for GatewayConfig {
             reconnect_window: Duration::from_secs(60),
             ended_retention: Duration::from_secs(120),
             waiters_max: 20_000,
+            transcode: PoolConfig { threads: 0, pixels_per_second: None },
         }
     }
 }
 
 /// What one channel's HLS looks like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProgrammeSettings {
     /// One programme per publisher, under `/hls/{channel}/{publisher}/`. Otherwise one per channel, under
     /// `/hls/{channel}/`: the first one who publishes owns it, and the next takes over when the owner is gone.
@@ -44,6 +48,37 @@ pub struct ProgrammeSettings {
     pub segment_target: Duration,
     /// PART-TARGET.
     pub part_target: Duration,
+    /// What becomes of pictures that cannot, or shall not, be shown as they come.
+    pub transcode: TranscodeSettings,
+}
+
+/// When pictures are decoded and encoded anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TranscodePolicy {
+    /// Only what players cannot show: VP8 and VP9. A publisher that changes its size costs a discontinuity.
+    #[default]
+    Transmux,
+    /// All, to one size that never changes, with bars where the shape differs.
+    Normalise,
+}
+
+/// A channel's wishes about transcoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TranscodeSettings {
+    /// When.
+    pub policy: TranscodePolicy,
+    /// Into what. `None`: the source's own size, up to 720p.
+    pub rung: Option<RungSettings>,
+}
+
+/// How the transcoding of a programme's pictures goes. A programme without any has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TranscodeState {
+    /// It runs.
+    Running,
+    /// There is no room, or no decoder: the programme goes on with what needs no transcoding, which may be sound alone. Asked
+    /// again at each key frame.
+    Refused(Refused),
 }
 
 impl Default for ProgrammeSettings {
@@ -53,6 +88,7 @@ impl Default for ProgrammeSettings {
             audio_bps: 128_000,
             segment_target: Duration::from_secs(2),
             part_target: Duration::from_nanos(333_333_333),
+            transcode: TranscodeSettings::default(),
         }
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use axum::Router;
 use minamo_media::{ChannelId, ConnectionId, TapEvent, TapSink, Upstream};
+use minamo_transcode::Pool;
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, MachineClock};
-use crate::config::{GatewayConfig, PlaylistEntry, ProgrammeSettings, ProgrammeState};
+use crate::config::{GatewayConfig, PlaylistEntry, ProgrammeSettings, ProgrammeState, TranscodeState};
 use crate::http;
 use crate::origin::{Origin, ProgrammeKey};
 use crate::telemetry;
@@ -28,6 +29,8 @@ struct Inner {
     origin: Arc<Origin>,
     workers: Vec<worker::Queue>,
     upstream: Arc<OnceLock<Arc<dyn Upstream>>>,
+    #[cfg(test)]
+    pool: Pool,
 }
 
 impl Gateway {
@@ -45,10 +48,18 @@ impl Gateway {
         telemetry::describe();
         let origin = Arc::new(Origin::new(config.waiters_max));
         let upstream = Arc::new(OnceLock::new());
+        let pool = Pool::start(&config.transcode);
         let workers = (0..config.workers.max(1))
-            .map(|index| Worker::spawn(index, &config, clock.clone(), origin.clone(), upstream.clone()))
+            .map(|index| Worker::spawn(index, &config, clock.clone(), origin.clone(), upstream.clone(), pool.clone()))
             .collect();
-        Self { inner: Arc::new(Inner { origin, workers, upstream }) }
+        let inner = Inner {
+            origin,
+            workers,
+            upstream,
+            #[cfg(test)]
+            pool,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Where key frames are asked for. Once, when the SFU exists; a second call changes nothing.
@@ -81,6 +92,12 @@ impl Gateway {
     #[must_use]
     pub fn state(&self, channel: &ChannelId) -> ProgrammeState {
         self.inner.origin.state(channel)
+    }
+
+    /// How transcoding goes in those of the channel's programmes that need it.
+    #[must_use]
+    pub fn transcoding(&self, channel: &ChannelId) -> Vec<TranscodeState> {
+        self.inner.origin.transcoding(channel)
     }
 
     /// GET, HEAD and OPTIONS of `/hls/{channel}/{file}` and `/hls/{channel}/{publisher}/{file}`.
@@ -117,6 +134,20 @@ impl Gateway {
     /// Waits until every worker has done what was in its queue, at the clock's present time.
     #[cfg(test)]
     pub(crate) async fn settle(&self) {
+        self.settle_workers().await;
+        if self.inner.pool.load().jobs > 0 {
+            // With one thread: jobs that wait go first, so the second task comes behind all that the workers have given.
+            for _ in 0..2 {
+                let (done, told) = oneshot::channel();
+                self.inner.pool.run(move || done.send(()).unwrap()).unwrap();
+                told.await.unwrap();
+            }
+            self.settle_workers().await;
+        }
+    }
+
+    #[cfg(test)]
+    async fn settle_workers(&self) {
         for worker in &self.inner.workers {
             let (done, told) = oneshot::channel();
             assert!(worker.offer(Job::Settle(done)).is_none());

@@ -14,6 +14,7 @@ mod clock;
 mod config;
 mod gateway;
 mod http;
+mod ladder;
 mod origin;
 mod programme;
 mod publishers;
@@ -24,5 +25,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use config::{GatewayConfig, PlaylistEntry, ProgrammeSettings, ProgrammeState};
+pub use config::{
+    GatewayConfig, PlaylistEntry, ProgrammeSettings, ProgrammeState, TranscodePolicy, TranscodeSettings, TranscodeState,
+};
 pub use gateway::Gateway;

@@ -10,7 +10,7 @@ use minamo_media::{ChannelId, ConnectionId};
 use minamo_packager::{Body, Forms, Rendition, Snapshot};
 use tokio::sync::{Semaphore, watch};
 
-use crate::config::{PlaylistEntry, ProgrammeSettings, ProgrammeState};
+use crate::config::{PlaylistEntry, ProgrammeSettings, ProgrammeState, TranscodeState};
 use crate::ts::TsSegments;
 
 /// Which of a channel's programmes: the publisher's own, or (`None`) the channel's only one.
@@ -126,6 +126,8 @@ pub(crate) struct Shelf {
 struct Channel {
     settings: ProgrammeSettings,
     shelves: BTreeMap<Option<ConnectionId>, Shelf>,
+    /// Of programmes that need it; those of programmes that ended are gone.
+    transcoding: BTreeMap<Option<ConnectionId>, TranscodeState>,
     ended_once: bool,
 }
 
@@ -162,6 +164,7 @@ impl Origin {
         self.write().entry(channel).and_modify(|known| known.settings = settings.clone()).or_insert_with(|| Channel {
             settings,
             shelves: BTreeMap::new(),
+            transcoding: BTreeMap::new(),
             ended_once: false,
         });
     }
@@ -231,6 +234,23 @@ impl Origin {
             Some(PlaylistEntry { publisher, path: key.playlist_path() })
         });
         live.collect()
+    }
+
+    pub(crate) fn set_transcoding(&self, key: &ProgrammeKey, state: Option<TranscodeState>) {
+        let known = self.read().get(&key.channel).map(|channel| channel.transcoding.get(&key.publisher).copied());
+        if known.is_none_or(|known| known == state) {
+            return;
+        }
+        if let Some(channel) = self.write().get_mut(&key.channel) {
+            match state {
+                Some(state) => drop(channel.transcoding.insert(key.publisher.clone(), state)),
+                None => drop(channel.transcoding.remove(&key.publisher)),
+            }
+        }
+    }
+
+    pub(crate) fn transcoding(&self, channel: &ChannelId) -> Vec<TranscodeState> {
+        self.read().get(channel).map(|known| known.transcoding.values().copied().collect()).unwrap_or_default()
     }
 
     pub(crate) fn state(&self, channel: &ChannelId) -> ProgrammeState {

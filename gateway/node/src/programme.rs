@@ -3,12 +3,14 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use minamo_media::{AccessUnit, Codec, ConnectionId, Kind, TapEvent, TrackId, TrackInfo, Upstream};
+use minamo_media::{AccessUnit, ConnectionId, Kind, TapEvent, TrackId, TrackInfo, Upstream};
 use minamo_packager::WallClock;
+use minamo_transcode::Pool;
 use tracing::{info, warn};
 
 use crate::assembly::{Assembly, First};
 use crate::config::ProgrammeSettings;
+use crate::ladder;
 use crate::origin::{Origin, ProgrammeKey};
 use crate::publishers::Publishers;
 use crate::telemetry::{self, LiveProgramme};
@@ -26,6 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Surroundings {
     pub(crate) origin: Arc<Origin>,
     pub(crate) upstream: Arc<OnceLock<Arc<dyn Upstream>>>,
+    pub(crate) pool: Pool,
     pub(crate) reconnect_window: Duration,
     pub(crate) ended_retention: Duration,
 }
@@ -125,8 +128,8 @@ impl Programme {
     }
 
     fn track_added(&mut self, now: Instant, unix: Duration, publisher: &ConnectionId, info: TrackInfo, around: &Surroundings) {
-        if info.codec.kind() == Kind::Video && info.codec != Codec::H264 {
-            warn!(channel = %self.key.channel, codec = ?info.codec, "HLS shows H.264 only: this track is left out");
+        if info.codec.kind() == Kind::Video && !ladder::may_be_shown(info.codec) {
+            warn!(channel = %self.key.channel, codec = ?info.codec, "HLS cannot show this codec: the track is left out");
             return;
         }
         self.publishers.add_track(publisher, info);
@@ -194,6 +197,9 @@ impl Programme {
 
     fn unit(&mut self, now: Instant, unix: Duration, track: TrackId, unit: &AccessUnit, around: &Surroundings) {
         let Some(kind) = self.assembly.as_ref().and_then(|assembly| assembly.kind_of(track)) else { return };
+        if kind == Kind::Video && !self.assembly.as_mut().is_some_and(|assembly| assembly.admits(unit, &self.settings, around)) {
+            return;
+        }
         if let Phase::Waiting { since, .. } = self.phase {
             if !self.may_begin(now, since, kind, unit) {
                 return;
@@ -218,7 +224,10 @@ impl Programme {
         let has_video = self.publishers.owner().is_some_and(|owner| owner.track(Kind::Video).is_some());
         match kind {
             Kind::Video => unit.key,
-            Kind::Audio => !has_video || now.saturating_duration_since(since) >= VIDEO_GRACE,
+            Kind::Audio => {
+                let refused = self.assembly.as_ref().is_some_and(Assembly::is_refused);
+                !has_video || refused || now.saturating_duration_since(since) >= VIDEO_GRACE
+            }
         }
     }
 
@@ -316,7 +325,7 @@ impl Programme {
         }
         if self.look_at.is_none_or(|at| now >= at) {
             self.look_at = Some(now + LOOK_EVERY);
-            assembly.measure(unix);
+            assembly.measure(unix, around);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Names of what is counted, in one place.
 
 use minamo_media::ChannelId;
+use minamo_transcode::{JobCounts, Load};
 
 /// Describes every metric to the installed recorder.
 pub(crate) fn describe() {
@@ -15,6 +16,11 @@ pub(crate) fn describe() {
         metrics::Unit::Seconds,
         "Now minus the wall time of the end of the newest complete part; 0 when not live"
     );
+    metrics::describe_gauge!("minamo_transcode_jobs", "Transcoding jobs that run");
+    metrics::describe_gauge!("minamo_transcode_capacity_pixels", "Pixels per second that transcoding threads may be promised");
+    metrics::describe_gauge!("minamo_transcode_used_pixels", "Pixels per second that they are promised");
+    metrics::describe_counter!("minamo_transcode_pictures_total", "Source pictures of transcoding, by what became of them");
+    metrics::describe_counter!("minamo_transcode_refused_total", "Transcoding jobs that were refused or failed, by reason");
     metrics::describe_counter!("minamo_hls_programme_failures_total", "Programmes ended by an internal failure");
 }
 
@@ -36,6 +42,29 @@ pub(crate) fn live_latency(channel: &ChannelId, seconds: f64) {
 
 pub(crate) fn programme_failure() {
     metrics::counter!("minamo_hls_programme_failures_total").increment(1);
+}
+
+pub(crate) fn transcode_refused(reason: &'static str) {
+    metrics::counter!("minamo_transcode_refused_total", "reason" => reason).increment(1);
+}
+
+pub(crate) fn transcoded(now: &JobCounts, before: &JobCounts) {
+    let made = [
+        ("decoded", now.decoded - before.decoded),
+        ("encoded", now.encoded - before.encoded),
+        ("dropped", now.dropped - before.dropped),
+        ("thinned", now.thinned - before.thinned),
+        ("damaged", now.damaged - before.damaged),
+    ];
+    for (became, count) in made {
+        metrics::counter!("minamo_transcode_pictures_total", "became" => became).increment(count);
+    }
+}
+
+pub(crate) fn pool(load: &Load) {
+    metrics::gauge!("minamo_transcode_jobs").set(load.jobs as f64);
+    metrics::gauge!("minamo_transcode_capacity_pixels").set(load.capacity as f64);
+    metrics::gauge!("minamo_transcode_used_pixels").set(load.used as f64);
 }
 
 pub(crate) fn refused_wait() {

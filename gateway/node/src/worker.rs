@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use minamo_media::{ChannelId, ConnectionId, TapEvent, Upstream};
+use minamo_transcode::Pool;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
@@ -93,12 +94,18 @@ impl Worker {
         clock: Arc<dyn Clock>,
         origin: Arc<Origin>,
         upstream: Arc<OnceLock<Arc<dyn Upstream>>>,
+        pool: Pool,
     ) -> Queue {
         let capacity = config.queue_events_max.max(16);
         let (sender, receiver) = bounded(capacity);
         let now = clock.now();
-        let surroundings =
-            Surroundings { origin, upstream, reconnect_window: config.reconnect_window, ended_retention: config.ended_retention };
+        let surroundings = Surroundings {
+            origin,
+            upstream,
+            pool,
+            reconnect_window: config.reconnect_window,
+            ended_retention: config.ended_retention,
+        };
         let programmes = HashMap::new();
         let worker = Self {
             receiver,

@@ -3,9 +3,11 @@
 //! Unknown keys are errors that name the key and where it stands. Every source is also read by itself first, so that an
 //! error names the file or the very variable that is wrong.
 
+mod transcode;
 mod values;
 mod variables;
 
+pub use transcode::TranscodeConfig;
 pub use values::{LogFormat, Secret, Turn};
 
 use std::net::{IpAddr, SocketAddr};
@@ -39,6 +41,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// HLS programmes.
     pub hls: HlsConfig,
+    /// Pictures that cannot be shown as they come.
+    pub transcode: TranscodeConfig,
     /// Logs.
     pub log: LogConfig,
     /// Where the catalog and the made API token are kept.
@@ -56,6 +60,7 @@ impl Default for Config {
             signaling: SignalingSection::default(),
             webhook: WebhookConfig::default(),
             hls: HlsConfig::default(),
+            transcode: TranscodeConfig::default(),
             log: LogConfig::default(),
             data_dir: PathBuf::from("./data"),
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -189,6 +190,22 @@ pub(super) fn threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usiz
     };
     let fits = number.filter(|number| (1..=minamo_sfu::THREADS_MAX).contains(number));
     fits.ok_or_else(|| D::Error::custom(format!("must be a whole number from 1 to {}", minamo_sfu::THREADS_MAX)))
+}
+
+/// A whole number within bounds, as a number or as text.
+pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D, within: RangeInclusive<u64>) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a whole number")]
+    enum Written {
+        Number(u64),
+        Text(String),
+    }
+    let number = match Written::deserialize(deserializer)? {
+        Written::Number(number) => Some(number),
+        Written::Text(text) => text.trim().parse().ok(),
+    };
+    let fits = number.filter(|number| within.contains(number));
+    fits.ok_or_else(|| D::Error::custom(format!("must be a whole number from {} to {}", within.start(), within.end())))
 }
 
 /// Where clients of signaling go.

@@ -2,6 +2,7 @@
 
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId};
+use serde::Serialize;
 
 /// One publisher's playlist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,21 @@ pub struct PlaylistPath {
     pub path: String,
 }
 
+/// How it goes with pictures that cannot be shown as they come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Transcoding {
+    /// They are transcoded.
+    Running,
+    /// They are left out.
+    Refused {
+        /// A word: `full`, `off`, `codec`, `size`, `broken`.
+        reason: &'static str,
+        /// For people.
+        why: String,
+    },
+}
+
 /// The programmes of channels with HLS. Cheap, non-blocking calls.
 pub trait Programmes: Send + Sync {
     /// The channel has HLS and may be tapped from now on. Called on create and before a publisher's first media; idempotent.
@@ -20,4 +36,8 @@ pub trait Programmes: Send + Sync {
     fn delete(&self, channel: &ChannelId);
     /// The playlists that can be fetched now.
     fn playlists(&self, channel: &ChannelId) -> Vec<PlaylistPath>;
+    /// Where any of the channel's publishers sends what has to be transcoded. A refusal of one counts for all.
+    fn transcoding(&self, _channel: &ChannelId) -> Option<Transcoding> {
+        None
+    }
 }

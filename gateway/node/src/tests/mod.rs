@@ -7,6 +7,7 @@ mod lifecycle;
 mod measures;
 mod playlist;
 mod source;
+mod transcode;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock};

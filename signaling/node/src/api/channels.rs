@@ -15,6 +15,7 @@ use super::auth::Authorized;
 use super::error::ApiError;
 use super::links::{Links, PublicUrl};
 use super::operations::playlists;
+use crate::programmes::Transcoding;
 
 /// Channels in one answer of the list when the caller asks for no number.
 const PAGE_DEFAULT: u32 = 100;
@@ -39,6 +40,9 @@ pub(super) struct ChannelAnswer {
     watch_url: Option<String>,
     /// What can be watched now, by publisher.
     hls: Vec<Watchable>,
+    /// Left out where nothing needs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transcoding: Option<Transcoding>,
 }
 
 /// What lies beside a playlist: the same programme for other players.
@@ -131,5 +135,6 @@ fn answer(state: &SharedState, links: &PublicUrl, channel: &Channel) -> ChannelA
         playlist_url,
         watch_url: links.watch_url(channel),
         hls,
+        transcoding: state.programmes.transcoding(&channel.id),
     }
 }

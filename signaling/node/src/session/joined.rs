@@ -319,7 +319,7 @@ fn uplinks(connect: &Connect, admission: &Admission) -> Vec<UplinkWish> {
     }
     if let Some(video) = &connect.video {
         let codec = video.codec.unwrap_or(VIDEO_CODEC_DEFAULT);
-        if admission.has_hls && codec != Codec::H264 {
+        if admission.has_hls && !goes_to_hls(codec) {
             tracing::info!(?codec, connection = %admission.connection, "video of this codec is forwarded but does not go to HLS");
         }
         let wished = video.bit_rate_kbps.map(|kbps| u64::from(kbps) * 1000);
@@ -328,6 +328,11 @@ fn uplinks(connect: &Connect, admission: &Admission) -> Vec<UplinkWish> {
         uplinks.push(UplinkWish { layers, ..uplink(admission.video_track, codec, video_fmtp(codec, video), bitrate_max) });
     }
     uplinks
+}
+
+/// As it comes, or transcoded where the gateway has room.
+fn goes_to_hls(codec: Codec) -> bool {
+    matches!(codec, Codec::Opus | Codec::H264 | Codec::Vp8 | Codec::Vp9)
 }
 
 fn uplink(track: TrackId, codec: Codec, fmtp: String, bitrate_max: Option<u64>) -> UplinkWish {

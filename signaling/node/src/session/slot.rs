@@ -67,7 +67,7 @@ impl Slot {
             ssrc,
             rtx_ssrc: rtx_ssrc.filter(|_| payload.rtx_pt.is_some()),
             rids,
-            tap: tap.filter(|_| matches!(payload.codec, Codec::Opus | Codec::H264)).cloned(),
+            tap: tap.filter(|_| matches!(payload.codec, Codec::Opus | Codec::H264 | Codec::Vp8 | Codec::Vp9)).cloned(),
         })
     }
 

@@ -119,7 +119,7 @@ fn the_client_chooses_the_codec_and_h264_is_what_it_gets_otherwise() {
     for (has_hls, asked, name, tapped) in [
         (true, json!(true), "H264", true),
         (false, json!({}), "H264", false),
-        (true, json!({"codec_type": "VP8"}), "VP8", false),
+        (true, json!({"codec_type": "VP8"}), "VP8", true),
         (true, json!({"codec_type": "AV1"}), "AV1", false),
     ] {
         let mut message = connect("sendonly");

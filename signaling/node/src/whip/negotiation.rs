@@ -104,7 +104,7 @@ impl Answering {
         let Choice { section, format, of: wished } = choice;
         let (offered, reply) = &mut self.sections[section];
         let (track, payload) = (ids::next_track(), payload(&format));
-        let tapped = matches!(payload.codec, Codec::Opus | Codec::H264);
+        let tapped = matches!(payload.codec, Codec::Opus | Codec::H264 | Codec::Vp8 | Codec::Vp9);
         if tap.is_some() && !tapped {
             tracing::info!(codec = ?payload.codec, %publisher, "video of this codec is forwarded but does not go to HLS");
         }

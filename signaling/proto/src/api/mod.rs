@@ -18,7 +18,7 @@ pub use forwarding::{
 pub use operation::{Operation, SessionOperation};
 pub use response::{ChannelCreated, ChannelIds, Deleted, ErrorBody, PlaylistUrl, PlaylistUrls};
 pub use selection::{Selected, Selection, Whom, disconnect_reason, push_data, session_id};
-pub use settings::{AudioSpec, ChannelSettings, H264Profile, HlsSpec, VideoSpec, round_audio_bps};
+pub use settings::{AudioSpec, ChannelSettings, H264Profile, HlsSpec, TranscodeChoice, VideoSpec, round_audio_bps};
 
 use field::Field;
 use serde_json::Value;

@@ -20,6 +20,19 @@ pub struct ChannelSettings {
     /// Kept as it came; its meaning upstream is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<u32>,
+    /// Not of ImageFlux: what becomes of pictures. Without it, `transmux`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transcode: Option<TranscodeChoice>,
+}
+
+/// `transmux` or `normalise`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TranscodeChoice {
+    /// Shown as they come where players can show them.
+    Transmux,
+    /// Decoded and encoded anew to the largest size in `hls`, whatever size comes.
+    Normalise,
 }
 
 /// One item of `hls`: a variant of the playlist.
@@ -135,6 +148,10 @@ fn without_hls(body: &Field<'_>) -> Result<ChannelSettings, InvalidField> {
         auth_webhook_url: url(body, "auth_webhook_url")?,
         event_webhook_url: url(body, "event_webhook_url")?,
         environment: body.member("environment").map(|field| field.integer(0..=u32::MAX)).transpose()?,
+        transcode: body
+            .member("transcode")
+            .map(|field| field.one_of(&[("transmux", TranscodeChoice::Transmux), ("normalise", TranscodeChoice::Normalise)]))
+            .transpose()?,
     })
 }
 
