@@ -1,7 +1,7 @@
 # Everything that a person or CI runs. `make run` and `make test` install what they need themselves.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check unit interop network bench latency players sweep soak deny web setup-run setup-test clean
+.PHONY: help run test check unit interop network bench bench-ladder latency players sweep soak deny web setup-run setup-test clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ bench: setup-run web ## share of a core per transmuxed channel; ns per forwarded
 latency: setup-test web ## from a picture's making to its showing, WHEP and HLS, by stage
 	@cargo build --release --locked -p minamo
 	@MINAMO_BIN=$(CURDIR)/target/release/minamo node tests/interop/latency.mjs
+
+bench-ladder: setup-run ## 720p to three rungs beside ffmpeg with libx264: CPU, bitrate and PSNR of both
+	@cargo run --release --locked --quiet -p minamo-transcode --example ladder-bench
 
 SEEDS ?= 1..200
 sweep: ## random rooms in virtual time for SEEDS=a..b (the committed seeds are part of make unit)

@@ -15,7 +15,7 @@ use minamo_media::h264::{annex_b_nal_units, annex_b_to_avcc, avcc_to_annex_b, is
 use minamo_media::{Codec, h264::NalType};
 use minamo_transcode::{Fit, KeyFrames, Ladder, Profile, RungSettings, SourceUnit, decoder_of};
 
-const SECONDS: u32 = 20;
+const SECONDS: u32 = 10;
 const FPS: u32 = 30;
 /// Width, height, bits per second.
 const RUNGS: [(usize, usize, u32); 3] = [(1280, 720, 2_500_000), (854, 480, 1_200_000), (640, 360, 700_000)];
@@ -23,7 +23,7 @@ const RUNGS: [(usize, usize, u32); 3] = [(1280, 720, 2_500_000), (854, 480, 1_20
 /// What ffmpeg draws: a test pattern with noise, as hard as a camera in the dark; a zoom into fine structures, everything moves.
 const CLIPS: [(&str, &str); 2] = [
     ("pattern", "testsrc2=size=1280x720:rate=30,noise=alls=10:allf=t"),
-    ("zoom", "mandelbrot=size=1280x720:rate=30:end_scale=0.0005:end_pts=900,noise=alls=4:allf=t"),
+    ("zoom", "mandelbrot=size=1280x720:rate=30:end_scale=0.0005:end_pts=900:maxiter=300,noise=alls=4:allf=t"),
 ];
 
 /// How ffmpeg encodes: as for a low-latency channel, and as it likes.
@@ -151,7 +151,7 @@ fn units(stream: &[u8]) -> Vec<SourceUnit> {
         if NalType::of(nal).is_some_and(NalType::is_slice) {
             let data: Bytes = annex_b_to_avcc(&std::mem::take(&mut gathered));
             let pts = units.len() as i64 * 90_000 / i64::from(FPS);
-            units.push(SourceUnit { pts, key: is_idr(&data), data });
+            units.push(SourceUnit { pts, key: is_idr(&data), boundary: false, data });
         }
     }
     units

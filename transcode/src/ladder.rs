@@ -56,6 +56,8 @@ pub struct SourceUnit {
     pub pts: i64,
     /// Decodable on its own.
     pub key: bool,
+    /// Its picture is to be a key frame in every rung: time jumps here.
+    pub boundary: bool,
     /// As the tap gives it.
     pub data: Bytes,
 }
@@ -174,7 +176,7 @@ impl Encoding {
             // The picture nearest to the time: half a picture early is as good as half a one late.
             KeyFrames::Every(ticks) => unit.pts.saturating_sub(self.last_key) >= ticks - self.rate.ticks() / 2,
         };
-        due || self.key_wanted || self.size != (picture.width, picture.height)
+        due || unit.boundary || self.key_wanted || self.size != (picture.width, picture.height)
     }
 }
 

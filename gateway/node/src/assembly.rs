@@ -272,7 +272,12 @@ impl Assembly {
         let (track, happened) = (transcoder.track, transcoder.take());
         for event in happened {
             match event {
-                Happened::Made(made) => self.show_made(now, &made),
+                Happened::Made(made) => {
+                    if std::mem::take(&mut self.refused) {
+                        around.origin.set_transcoding(&self.key, Some(TranscodeState::Running));
+                    }
+                    self.show_made(now, &made);
+                }
                 Happened::KeyFrameWanted => around.wish_key_frame(track),
                 Happened::NoRoom(refused) => self.note_refusal(refused, around),
                 Happened::Failed(failure) => {
@@ -293,7 +298,7 @@ impl Assembly {
             line.date(self.timeline.wall());
             line.packager.discontinuity();
         }
-        line.packager.push_video(now, &made.sample);
+        line.packager.push_video(now, 0, &made.sample);
     }
 
     pub(crate) fn audio(&mut self, now: Instant, unit: &AccessUnit, around: &Surroundings) -> Result<(), AssemblyError> {
@@ -358,7 +363,8 @@ impl Assembly {
         while let Some(event) = line.packager.poll_event() {
             match event {
                 PackagerEvent::KeyFrameWanted => match (&self.transcoder, self.video_track) {
-                    (Some(transcoder), _) => transcoder.force_key_frame(),
+                    (Some(transcoder), _) if transcoder.force_key_frame() => {}
+                    (Some(transcoder), _) => around.wish_key_frame(transcoder.track),
                     (None, Some((track, _))) => around.wish_key_frame(track),
                     (None, None) => {}
                 },

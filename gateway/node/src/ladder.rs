@@ -11,7 +11,8 @@ use std::time::Duration;
 use minamo_media::{AccessUnit, Codec, PictureSize, Timestamp, TrackId};
 use minamo_packager::VideoSample;
 use minamo_transcode::{
-    Fit, Job, JobCounts, JobEvent, JobSpec, KeyFrames, LADDER_SCALE, Pool, Profile, Refused, RungSettings, SourceUnit,
+    Fit, Job, JobCounts, JobEvent, JobSpec, KeyFrames, LADDER_SCALE, Pool, Profile, Refused, RungPicture, RungSettings,
+    SourceUnit,
 };
 
 use crate::config::{ProgrammeSettings, TranscodePolicy};
@@ -65,6 +66,8 @@ pub(crate) struct Transcoder {
     outbox: Arc<Mutex<Outbox>>,
     /// Programme times from which on a discontinuity is due.
     breaks: VecDeque<i64>,
+    /// Nothing comes before a key frame of the source.
+    source_needed: bool,
     /// As the metrics have it.
     counted: JobCounts,
 }
@@ -99,7 +102,7 @@ impl Transcoder {
             }
         };
         let job = pool.admit(spec(codec, source, settings), Box::new(sink))?;
-        Ok(Self { track, job, outbox, breaks: VecDeque::new(), counted: JobCounts::default() })
+        Ok(Self { track, job, outbox, breaks: VecDeque::new(), source_needed: false, counted: JobCounts::default() })
     }
 
     /// One unit of the track, placed on the timeline.
@@ -110,14 +113,14 @@ impl Transcoder {
                 self.breaks.pop_front();
             }
             self.breaks.push_back(pts);
-            self.job.force_key_frame();
         }
-        self.job.push(SourceUnit { pts, key: unit.key, data: unit.data.clone() });
+        self.job.push(SourceUnit { pts, key: unit.key, boundary: discontinuity, data: unit.data.clone() });
     }
 
-    /// The next picture shall be a key frame.
-    pub(crate) fn force_key_frame(&self) {
+    /// The next picture shall be a key frame. False when that takes a key frame of the source.
+    pub(crate) fn force_key_frame(&self) -> bool {
         self.job.force_key_frame();
+        !self.source_needed && !self.job.starved()
     }
 
     /// Units were dropped because the pool is behind: only a key frame of the source helps.
@@ -139,19 +142,23 @@ impl Transcoder {
 
     fn happened(&mut self, event: JobEvent) -> Vec<Happened> {
         match event {
-            JobEvent::Pictures(pictures) => pictures
-                .into_iter()
-                .map(|made| {
-                    let discontinuity = self.pass_breaks(made.pts);
-                    let pts = Timestamp::new(made.pts, LADDER_SCALE as u32);
-                    let sample = VideoSample { pts, key: made.picture.key, data: made.picture.data };
-                    Happened::Made(Made { sample, discontinuity })
-                })
-                .collect(),
-            JobEvent::KeyFrameWanted => vec![Happened::KeyFrameWanted],
+            JobEvent::Pictures(pictures) => {
+                self.source_needed = false;
+                pictures.into_iter().map(|picture| Happened::Made(self.made(picture))).collect()
+            }
+            JobEvent::KeyFrameWanted => {
+                self.source_needed = true;
+                vec![Happened::KeyFrameWanted]
+            }
             JobEvent::NoRoom(refused) => vec![Happened::NoRoom(refused)],
             JobEvent::Failed(failure) => vec![Happened::Failed(failure)],
         }
+    }
+
+    fn made(&mut self, made: RungPicture) -> Made {
+        let discontinuity = self.pass_breaks(made.pts);
+        let pts = Timestamp::new(made.pts, LADDER_SCALE as u32);
+        Made { sample: VideoSample { pts, key: made.picture.key, data: made.picture.data }, discontinuity }
     }
 
     fn pass_breaks(&mut self, pts: i64) -> bool {

@@ -174,19 +174,6 @@ fn fill(params: &mut sys::SEncParamExt, settings: VideoSettings, size: (usize, u
     params.bEnableBackgroundDetection = false;
     params.bEnableAdaptiveQuant = false;
     params.bEnableLongTermReference = false;
-    // EXPERIMENT
-    for word in std::env::var("X264").unwrap_or_default().split(',') {
-        match word {
-            "aq" => params.bEnableAdaptiveQuant = true,
-            "bg" => params.bEnableBackgroundDetection = true,
-            "medium" => params.iComplexityMode = sys::MEDIUM_COMPLEXITY,
-            "quality" => params.iRCMode = sys::RC_QUALITY_MODE,
-            "idr" => params.iIdrBitrateRatio = 200,
-            "noover" => params.bFixRCOverShoot = false,
-            "nodeblock" => params.iLoopFilterDisableIdc = 1,
-            _ => {}
-        }
-    }
     let layer = &mut params.sSpatialLayers[0];
     (layer.iVideoWidth, layer.iVideoHeight) = (size.0 as c_int, size.1 as c_int);
     layer.fFrameRate = settings.fps;

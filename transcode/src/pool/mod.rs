@@ -134,9 +134,10 @@ impl Pool {
         if spec.rungs.is_empty() || spec.source.pixels() > PIXELS_MAX {
             return Err(Refused::Size);
         }
+        // First, because codecs cost time to make and a refusal shall not.
+        let room = self.capacity.reserve(spec.cost())?;
         let decoder = decoder_of(spec.codec).ok_or(Refused::Codec(spec.codec))?.map_err(|_| Refused::Broken)?;
         let ladder = Ladder::new(decoder, &spec.rungs, spec.keys).map_err(|_: VideoError| Refused::Broken)?;
-        let room = self.capacity.reserve(spec.cost())?;
         Ok(Job::new(spec, ladder, sink, room, self.jobs.clone()))
     }
 

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn unit(n: i64, key: bool) -> SourceUnit {
-        SourceUnit { pts: n * 3000, key, data: bytes::Bytes::new() }
+        SourceUnit { pts: n * 3000, key, boundary: false, data: bytes::Bytes::new() }
     }
 
     fn drain(queue: &mut Queue) -> Vec<(i64, bool)> {

@@ -4,7 +4,7 @@ use minamo_media::h264::{H264Config, Sps};
 use super::{Source, difference, painted};
 use crate::{
     DecodeError, Fit, KeyFrames, Ladder, LadderError, OpenH264Decoder, Picture, Profile, RungPicture, RungSettings, Scaler,
-    VideoDecoder, decoder_of,
+    SourceUnit, VideoDecoder, decoder_of,
 };
 
 pub(super) fn rung(width: usize, height: usize) -> RungSettings {
@@ -68,10 +68,12 @@ fn key_frames_come_at_intervals_and_when_asked() {
         }
         let mut out = Vec::new();
         // Key frames of the source in between are nobody's business.
-        ladder.push(&source.next(n % 45 == 0), true, &mut out).unwrap();
+        let unit = source.next(n % 45 == 0);
+        ladder.push(&SourceUnit { boundary: n == 190, ..unit }, n != 150, &mut out).unwrap();
+        assert_eq!(out.len(), usize::from(n != 150));
         keys.extend(out.iter().filter(|picture| picture.picture.key).map(|picture| picture.pts / 3000));
     }
-    assert_eq!(keys, [0, 60, 100, 160]);
+    assert_eq!(keys, [0, 60, 100, 160, 190]);
 }
 
 #[test]

@@ -69,6 +69,6 @@ impl Source {
             }
         };
         self.n += 1;
-        SourceUnit { pts: (self.n as i64 - 1) * 3000, key, data }
+        SourceUnit { pts: (self.n as i64 - 1) * 3000, key, boundary: false, data }
     }
 }
