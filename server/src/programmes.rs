@@ -122,7 +122,7 @@ mod tests {
         let with = |policy: Value| {
             let mut asked = json!({"hls": hls.clone()});
             asked["transcode"] = policy;
-            super::settings(&channel(ChannelKind::Single, asked)).transcode
+            super::settings(&channel(ChannelKind::Single, asked), Duration::from_millis(200)).transcode
         };
         let rung = with(json!("transmux")).rung.unwrap();
         assert_eq!((rung.width, rung.height, rung.profile, rung.fit), (1280, 720, Profile::Baseline, Fit::Inside));

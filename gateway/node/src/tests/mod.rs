@@ -17,6 +17,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use minamo_media::{ChannelId, TapEvent, TapSink, TrackId, Upstream};
+use minamo_transcode::{Pool, PoolConfig};
 use tower::ServiceExt;
 
 use crate::clock::Clock;
@@ -153,7 +154,9 @@ async fn send(router: Router, request: Request<Body>) -> Answer {
 fn surroundings() -> Surroundings {
     let origin = Arc::new(Origin::new(1));
     origin.open("c".into(), ProgrammeSettings::default());
+    let pool = Pool::start(&PoolConfig { threads: 0, pixels_per_second: None });
     Surroundings {
+        pool,
         origin,
         upstream: Arc::new(OnceLock::new()),
         reconnect_window: Duration::from_secs(5),

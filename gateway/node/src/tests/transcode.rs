@@ -1,7 +1,7 @@
 //! What cannot, or shall not, be shown as it comes.
 
 use minamo_media::{AccessUnit, Codec, TrackInfo};
-use minamo_transcode::{Fit, PoolConfig, Profile, Refused, RungSettings};
+use minamo_transcode::{Fit, Profile, Refused, RungSettings};
 
 use super::*;
 use crate::{TranscodePolicy, TranscodeSettings, TranscodeState};
