@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use minamo_client::pattern::{Painter, beep_sample};
 use minamo_media::rtp::h264::Packetizer;
-use minamo_transcode::{I420, OpenH264Encoder, OpusEncoder, VideoEncoder, VideoSettings};
+use minamo_transcode::{I420, OpenH264Encoder, OpusEncoder, Profile, VideoEncoder, VideoSettings};
 
 /// Pictures a second.
 pub const FPS: u64 = 30;
@@ -45,7 +45,7 @@ impl Clip {
 
 fn pictures() -> Result<Vec<Vec<Bytes>>> {
     let painter = Painter::new(WIDTH, HEIGHT);
-    let mut encoder = OpenH264Encoder::new(VideoSettings { bitrate: VIDEO_BPS, fps: FPS as f32 })?;
+    let mut encoder = OpenH264Encoder::new(VideoSettings { bitrate: VIDEO_BPS, fps: FPS as f32, profile: Profile::Baseline })?;
     let packetizer = Packetizer::new(PAYLOAD);
     let mut frame = vec![0; painter.frame_len()];
     let mut noise = Noise(1);
