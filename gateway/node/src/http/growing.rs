@@ -52,12 +52,15 @@ pub(super) async fn growing(
     let mut growing = Growing { snapshots, msn, sent: 0, patience, _place: place };
     // No answer before there is something to say: a gap is 404.
     let Some(Ok(first)) = growing.next().await else { return Err(Problem::NotFound) };
-    let parts = stream::unfold((growing, Some(first)), |(mut growing, first)| async move {
+    let parts = stream::unfold((Some(growing), Some(first)), |(growing, first)| async move {
+        let mut growing = growing?;
         let part = match first {
             Some(first) => Ok(first),
             None => growing.next().await?,
         };
-        Some((part, (growing, None)))
+        // Behind an error there is nothing.
+        let rest = part.is_ok().then_some(growing);
+        Some((part, (rest, None)))
     });
     let mut response = Response::new(HttpBody::from_stream(parts));
     let headers = response.headers_mut();

@@ -65,14 +65,22 @@ async fn transport_streams_are_made_once_and_served_in_ranges() {
     assert_eq!(theatre.get(&path).await.error_type(), "NOT_FOUND");
 }
 
-/// The open segment's name as the MPD tells it.
-async fn open_segment(theatre: &Theatre) -> String {
-    let mpd = theatre.get("/hls/c/manifest.mpd").await.text().to_owned();
-    let pictures = mpd.split("media=\"v-").nth(1).unwrap();
-    let start = pictures.split("startNumber=\"").nth(1).unwrap();
-    let start: u64 = start[..start.find('"').unwrap()].parse().unwrap();
-    let listed = pictures[..pictures.find("</SegmentTimeline>").unwrap()].matches("<S ").count() as u64;
-    format!("/hls/c/v-{}.m4s", start + listed - 1)
+/// The open segment's name as the MPD tells it, at a moment when it has a part and not all of them.
+async fn open_segment(theatre: &Theatre, source: &mut Source) -> String {
+    for _ in 0..200 {
+        let mpd = theatre.get("/hls/c/manifest.mpd").await.text().to_owned();
+        let pictures = mpd.rsplit("media=\"v-").next().unwrap();
+        let start = pictures.split("startNumber=\"").nth(1).unwrap();
+        let start: u64 = start[..start.find('"').unwrap()].parse().unwrap();
+        let listed = pictures[..pictures.find("</SegmentTimeline>").unwrap()].matches("<S ").count() as u64;
+        let number = start + listed - 1;
+        let playlist = theatre.playlist("video").await;
+        if playlist.contains(&format!("\"v-{number}.0.m4s\"")) && !segments(&playlist).contains(&format!("v-{number}.m4s")) {
+            return format!("/hls/c/v-{number}.m4s");
+        }
+        theatre.run(&mut [source], Duration::from_millis(20)).await;
+    }
+    panic!("no open segment in the MPD");
 }
 
 async fn body_of(theatre: &Theatre, path: &str) -> BodyDataStream {
@@ -86,7 +94,7 @@ async fn body_of(theatre: &Theatre, path: &str) -> BodyDataStream {
 #[tokio::test]
 async fn the_open_segment_grows_under_its_name() {
     let (theatre, mut source) = live().await;
-    let path = open_segment(&theatre).await;
+    let path = open_segment(&theatre, &mut source).await;
     let (mut one, mut other) = (body_of(&theatre, &path).await, body_of(&theatre, &path).await);
     let mut pieces: Vec<Vec<u8>> = Vec::new();
     let mut waits = 0;
@@ -118,13 +126,13 @@ async fn the_open_segment_grows_under_its_name() {
 #[tokio::test]
 async fn a_segment_that_breaks_off_is_an_error_and_a_reader_who_is_too_late_too() {
     let (theatre, mut source) = live().await;
-    let path = open_segment(&theatre).await;
+    let path = open_segment(&theatre, &mut source).await;
     let mut late = body_of(&theatre, &path).await;
     assert!(late.next().await.unwrap().is_ok());
     theatre.run_secs(&mut source, 90).await;
     assert!(late.next().await.unwrap().is_err(), "it has left memory");
 
-    let path = open_segment(&theatre).await;
+    let path = open_segment(&theatre, &mut source).await;
     let mut gone = body_of(&theatre, &path).await;
     assert!(gone.next().await.unwrap().is_ok());
     theatre.gateway.delete(&theatre.channel);
@@ -135,8 +143,8 @@ async fn a_segment_that_breaks_off_is_an_error_and_a_reader_who_is_too_late_too(
 
 #[tokio::test]
 async fn negative_control_no_other_name_is_waited_for() {
-    let (theatre, _) = live().await;
-    let path = open_segment(&theatre).await;
+    let (theatre, mut source) = live().await;
+    let path = open_segment(&theatre, &mut source).await;
     let number: u64 = path.trim_start_matches("/hls/c/v-").trim_end_matches(".m4s").parse().unwrap();
     for other in [format!("/hls/c/v-{}.m4s", number + 1), format!("/hls/c/v1-{number}.m4s")] {
         assert_eq!(theatre.get(&other).await.error_type(), "NOT_FOUND", "{other}");
