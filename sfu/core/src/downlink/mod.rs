@@ -62,7 +62,7 @@ pub(crate) struct Downlink {
     resends: Resends,
     sent: Sent,
     reported: VecDeque<(u32, Instant)>,
-    rtt: Duration,
+    rtt: Option<Duration>,
 }
 
 impl Downlink {
@@ -81,7 +81,7 @@ impl Downlink {
             resends: Resends::new(),
             sent: Sent::default(),
             reported: VecDeque::new(),
-            rtt: RTT_FIRST,
+            rtt: None,
             choice: Choice::new(spec.layer),
             head: Head::new(&spec),
             spec,
@@ -249,7 +249,7 @@ impl Downlink {
     /// Which packet a NACK means, if it is to be answered now: not twice within a round trip, not without end.
     pub(crate) fn nacked(&mut self, now: Instant, sequence: u16) -> Option<(Layer, u64)> {
         let place = self.course.place(sequence)?;
-        self.resends.allow(now, sequence, self.rtt).then_some(place)
+        self.resends.allow(now, sequence, self.rtt.unwrap_or(RTT_FIRST)).then_some(place)
     }
 
     /// A subscriber cannot know that it lost what it was sent first: nothing before says that it should have come. While it is new
@@ -359,7 +359,7 @@ impl Downlink {
 
     /// The round-trip time to the subscriber, once its receiver reports have told.
     pub(crate) fn rtt(&self) -> Option<Duration> {
-        Some(self.rtt).filter(|rtt| *rtt != RTT_FIRST)
+        self.rtt
     }
 
     /// Whether a packet that is sent again is the same bytes again: retransmissions have no sequence of their own.
@@ -400,7 +400,7 @@ impl Downlink {
         let Some((_, sent)) = self.reported.iter().find(|(lsr, _)| *lsr == block.lsr && block.lsr != 0) else { return };
         let held = Duration::from_micros(u64::from(block.dlsr) * 1_000_000 / 65_536);
         if let Some(rtt) = now.saturating_duration_since(*sent).checked_sub(held) {
-            self.rtt = rtt.clamp(Duration::from_millis(1), Duration::from_secs(2));
+            self.rtt = Some(rtt.clamp(Duration::from_millis(1), Duration::from_secs(2)));
         }
     }
 }

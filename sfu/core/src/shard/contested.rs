@@ -28,10 +28,6 @@ impl<T: PeerTransport> Shard<T> {
 
     /// Whether the peer's transport has taken it for one of its own.
     fn feed(&mut self, now: Instant, id: PeerId, route: Route, data: BytesMut) -> bool {
-        self.contained(now, id, |shard| shard.feed_uncontained(now, id, route, data)).unwrap_or(true)
-    }
-
-    fn feed_uncontained(&mut self, now: Instant, id: PeerId, route: Route, data: BytesMut) -> bool {
         self.contained(now, id, |shard| shard.feed_one(now, id, route, data)).unwrap_or(false)
     }
 

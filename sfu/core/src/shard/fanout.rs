@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use minamo_media::TrackId;
 
 use super::{PeerTransport, Shard, layers};
+use crate::bandwidth::Way;
 use crate::downlink::{Downlink, Switch};
 use crate::model::{Layer, PeerId};
 use crate::peer::Peer;
@@ -169,12 +170,7 @@ impl<T: PeerTransport> Shard<T> {
         let Some(burst) = self.fanout.bursts.front_mut() else { return };
         let Some((now, _)) = burst.packets.last().copied() else { return };
         transport.swap_spare(&mut self.spare);
-        let mut send = |head: &mut Vec<u8>, rest: &[u8]| {
-            // What does not leave now waits for its turn, or is more than the way carries.
-            if way.as_mut().is_none_or(|way| way.submit(now, video, head, rest, repeats)) {
-                transport.send_rtp(head, rest);
-            }
-        };
+        let mut send = |head: &mut Vec<u8>, rest: &[u8]| submit(now, video, repeats, way.as_deref_mut(), transport, head, rest);
         let passed = pass(downlink, entry, layer, &burst.packets, later, scratch, &mut send);
         transport.swap_spare(&mut self.spare);
         self.stats.rtp_out += passed.sent;
@@ -230,11 +226,8 @@ impl<T: PeerTransport> Shard<T> {
             // What is on its way to everybody will come here too.
             let until = self.fanout.lowest(downlink.spec.track, next, 0);
             let repeats = downlink.repeats();
-            let mut send = |head: &mut Vec<u8>, rest: &[u8]| {
-                if way.as_mut().is_none_or(|way| way.submit(now, true, head, rest, repeats)) {
-                    transport.send_rtp(head, rest);
-                }
-            };
+            let mut send =
+                |head: &mut Vec<u8>, rest: &[u8]| submit(now, true, repeats, way.as_deref_mut(), transport, head, rest);
             self.stats.rtp_out += catch_up(now, downlink, track, until, link, &mut self.scratch, &mut send);
             if downlink.catching_up().is_some() {
                 *catch_up_due = Some(now + CATCH_UP_EVERY);
@@ -268,6 +261,21 @@ impl<T: PeerTransport> Shard<T> {
         }
         transport.send_rtp(&self.scratch, &[]);
         true
+    }
+}
+
+/// Sends a packet to a subscriber. What does not leave now waits for its turn, or is more than the way carries.
+fn submit<T: PeerTransport>(
+    now: Instant,
+    video: bool,
+    repeats: bool,
+    way: Option<&mut Way>,
+    transport: &mut T,
+    head: &mut Vec<u8>,
+    rest: &[u8],
+) {
+    if way.is_none_or(|way| way.submit(now, video, head, rest, repeats)) {
+        transport.send_rtp(head, rest);
     }
 }
 

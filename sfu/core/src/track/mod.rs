@@ -61,7 +61,6 @@ pub(crate) struct SenderClock {
 
 /// One layer of a track, for the allocation of bandwidth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)] // until bandwidth is allocated
 pub(crate) struct LayerRate {
     /// Which; 0 without simulcast.
     pub layer: Layer,
@@ -178,7 +177,6 @@ impl Track {
     }
 
     /// Each of its layers that ever came, lowest first, and what it takes.
-    #[allow(dead_code)] // until bandwidth is allocated
     pub(crate) fn layers(&self, now: Instant) -> impl Iterator<Item = LayerRate> {
         let came = self.encodings.iter().enumerate().filter(|(_, encoding)| encoding.ssrc().is_some());
         came.map(move |(layer, encoding)| LayerRate {

@@ -6,6 +6,8 @@
 mod cm80;
 mod counters;
 mod dtls;
+#[cfg(test)]
+mod gcm_fixtures;
 mod identity;
 mod open;
 mod record;

@@ -10,7 +10,7 @@ use super::srtp::{MAX_SOURCES, OpenError};
 /// Behind the tag of an SRTCP packet: the flag of encryption and 31 bits of index (RFC 3711 §3.4).
 pub(super) const INDEX: usize = 4;
 /// What SRTCP leaves in clear: the first header up to its SSRC.
-const RTCP_HEADER: usize = 8;
+pub(super) const RTCP_HEADER: usize = 8;
 /// How many packets late one may come (a resent packet keeps its sequence number when RTX is not negotiated).
 const WINDOW: u64 = 1024;
 const WORDS: usize = (WINDOW / 64) as usize;
@@ -162,31 +162,12 @@ fn place(index: u64) -> (usize, u64) {
 mod tests {
     use rtc_crypto::RTCCryptoProvider;
     use rtc_crypto::providers::AwsLcRsProvider;
-    use rtc_srtp::context::Context;
-    use rtc_srtp::protection_profile::ProtectionProfile;
 
+    use super::super::gcm_fixtures::{KEY, SALT, context, packet};
     use super::*;
-
-    const KEY: [u8; 16] = [7; 16];
-    const SALT: [u8; 12] = [9; 12];
 
     fn opener() -> Opener {
         Opener::new(&KEY, &SALT, AwsLcRsProvider::new().crypto()).unwrap()
-    }
-
-    fn context() -> Context {
-        let provider = AwsLcRsProvider::new();
-        Context::new(&KEY, &SALT, ProtectionProfile::AeadAes128Gcm, None, None, provider.crypto()).unwrap()
-    }
-
-    fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
-        let mut packet = vec![0x90, 96];
-        packet.extend(sequence.to_be_bytes());
-        packet.extend(77u32.to_be_bytes());
-        packet.extend(ssrc.to_be_bytes());
-        packet.extend([0xBE, 0xDE, 0, 1, 0x40, b'v', 0, 0]);
-        packet.extend([5; 100]);
-        packet
     }
 
     fn compound(ssrc: u32, mark: u8) -> Vec<u8> {

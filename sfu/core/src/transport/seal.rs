@@ -4,6 +4,8 @@
 use bytes::BytesMut;
 use rtc_crypto::{AeadAlgorithm, AeadCipher, BlockCipherAlgorithm, CryptoError, RTCCrypto};
 
+use super::open::RTCP_HEADER;
+
 /// What a sealed packet is longer.
 pub(super) const TAG: usize = 16;
 /// Packets under one key (RFC 3711 §9.2).
@@ -11,8 +13,6 @@ const INDEX_MAX: u64 = 1 << 48;
 
 /// Compounds under one key (RFC 3711 §9.2).
 const RTCP_INDEX_MAX: u32 = 1 << 31;
-/// What SRTCP leaves in clear: the first header up to its SSRC.
-const RTCP_HEADER: usize = 8;
 /// The flag of encryption before the index (RFC 3711 §3.4).
 const ENCRYPTED: u32 = 1 << 31;
 
@@ -165,31 +165,12 @@ fn block(label: u8, key: &[u8; 16], salt: &[u8; 12], crypto: &dyn RTCCrypto) -> 
 mod tests {
     use rtc_crypto::RTCCryptoProvider;
     use rtc_crypto::providers::AwsLcRsProvider;
-    use rtc_srtp::context::Context;
-    use rtc_srtp::protection_profile::ProtectionProfile;
 
+    use super::super::gcm_fixtures::{KEY, SALT, context, packet};
     use super::*;
-
-    const KEY: [u8; 16] = [7; 16];
-    const SALT: [u8; 12] = [9; 12];
-
-    fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
-        let mut packet = vec![0x90, 96];
-        packet.extend(sequence.to_be_bytes());
-        packet.extend(77u32.to_be_bytes());
-        packet.extend(ssrc.to_be_bytes());
-        packet.extend([0xBE, 0xDE, 0, 1, 0x40, b'v', 0, 0]);
-        packet.extend([5; 100]);
-        packet
-    }
 
     fn sealer() -> Sealer {
         Sealer::new(&KEY, &SALT, AwsLcRsProvider::new().crypto()).unwrap()
-    }
-
-    fn context() -> Context {
-        let provider = AwsLcRsProvider::new();
-        Context::new(&KEY, &SALT, ProtectionProfile::AeadAes128Gcm, None, None, provider.crypto()).unwrap()
     }
 
     #[test]

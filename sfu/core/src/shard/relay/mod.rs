@@ -33,7 +33,7 @@ impl RelayMessage {
     /// Whether it may be lost where a queue is full. The rest is rare, and should not.
     #[must_use]
     pub fn is_media(&self) -> bool {
-        matches!(self.0, Word::Packets(_) | Word::Clock { .. })
+        matches!(self.0, Word::Packets(_) | Word::Clock(..))
     }
 }
 
@@ -123,7 +123,7 @@ impl<T: PeerTransport> Shard<T> {
             Word::KeyFrame(track, layer, urgency) if self.is_home_of(track) => self.wish_key_frame(now, track, layer, urgency),
             Word::Bitrate(track, bits_per_second) if self.is_home_of(track) => self.wish_bitrate(now, track, bits_per_second),
             Word::Blame(track) => {
-                if let Some(owner) = self.tracks.get(&track).filter(|entry| !entry.mirror).map(|entry| entry.owner) {
+                if let Some(owner) = self.home_of(track) {
                     self.give_up(now, owner);
                 }
             }
@@ -136,7 +136,12 @@ impl<T: PeerTransport> Shard<T> {
     }
 
     fn is_home_of(&self, track: TrackId) -> bool {
-        self.tracks.get(&track).is_some_and(|entry| !entry.mirror)
+        self.home_of(track).is_some()
+    }
+
+    /// Its publisher, if that is a peer of ours.
+    fn home_of(&self, track: TrackId) -> Option<PeerId> {
+        self.tracks.get(&track).filter(|entry| !entry.mirror).map(|entry| entry.owner)
     }
 
     fn relay(&mut self, to: Option<ShardIndex>, word: Word) {
