@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use minamo_media::ChannelId;
 
+use crate::ChannelSecret;
+
 /// One channel that exists: created, and not deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Channel {
@@ -15,6 +17,8 @@ pub struct Channel {
     pub settings: serde_json::Value,
     /// When it was created, to the millisecond.
     pub created_at: SystemTime,
+    /// What its media keys and signatures are derived from.
+    pub secret: ChannelSecret,
 }
 
 /// What a channel was created as: decides who may publish and whether there is HLS.

@@ -6,10 +6,12 @@
 mod channel;
 mod error;
 mod id;
+mod secret;
 mod sqlite;
 
 pub use channel::{Channel, ChannelKind};
 pub use error::CatalogError;
+pub use secret::ChannelSecret;
 
 use std::path::Path;
 
@@ -69,6 +71,14 @@ impl Catalog {
     /// [`CatalogError::Storage`] when it could not be read.
     pub async fn channel(&self, id: &ChannelId) -> Result<Option<Channel>, CatalogError> {
         self.store.channel(id).await
+    }
+
+    /// The channel whose [`ChannelSecret::key_id`] that is, or `None` when there is none or it is deleted.
+    ///
+    /// # Errors
+    /// [`CatalogError::Storage`] when it could not be read.
+    pub async fn channel_of_key(&self, key_id: &str) -> Result<Option<Channel>, CatalogError> {
+        self.store.channel_of_key(key_id).await
     }
 
     /// Deletes a channel for good; its id can never be used again. `false` when there was none.

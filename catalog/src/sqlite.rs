@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 
-use crate::{CatalogError, Channel, ChannelKind};
+use crate::{CatalogError, Channel, ChannelKind, ChannelSecret};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -81,42 +81,61 @@ impl Store {
         settings: serde_json::Value,
     ) -> Result<Channel, CatalogError> {
         let created_at_ms = now_ms();
-        let inserted = sqlx::query("INSERT INTO channels (id, kind, settings, created_at) VALUES (?, ?, ?, ?)")
+        let secret = ChannelSecret::generate()?;
+        let columns = "INSERT INTO channels (id, kind, settings, created_at, secret, key_id) VALUES (?, ?, ?, ?, ?, ?)";
+        let inserted = sqlx::query(columns)
             .bind(id.as_str())
             .bind(kind.as_str())
             .bind(settings.to_string())
             .bind(created_at_ms)
+            .bind(&secret.bytes()[..])
+            .bind(secret.key_id())
             .execute(&self.pool)
             .await;
         match inserted {
-            Ok(_) => Ok(Channel { id, kind, settings, created_at: time_of_ms(created_at_ms) }),
+            Ok(_) => Ok(Channel { id, kind, settings, created_at: time_of_ms(created_at_ms), secret }),
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(CatalogError::IdTaken(id)),
             Err(error) => Err(error.into()),
         }
     }
 
     pub(crate) async fn channel(&self, id: &ChannelId) -> Result<Option<Channel>, CatalogError> {
-        sqlx::query("SELECT id, kind, settings, created_at FROM channels WHERE id = ? AND deleted_at IS NULL")
-            .bind(id.as_str())
-            .fetch_optional(&self.pool)
-            .await?
-            .map(|row| channel_of(&row))
-            .transpose()
+        let found = sqlx::query(
+            "SELECT id, kind, settings, created_at, secret, key_id FROM channels
+             WHERE id = ? AND deleted_at IS NULL",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        found.map(|row| channel_of(&row)).transpose()
+    }
+
+    pub(crate) async fn channel_of_key(&self, key_id: &str) -> Result<Option<Channel>, CatalogError> {
+        let found = sqlx::query(
+            "SELECT id, kind, settings, created_at, secret, key_id FROM channels
+             WHERE key_id = ? AND key_id <> '' AND deleted_at IS NULL",
+        )
+        .bind(key_id)
+        .fetch_optional(&self.pool)
+        .await?;
+        found.map(|row| channel_of(&row)).transpose()
     }
 
     pub(crate) async fn delete(&self, id: &ChannelId) -> Result<bool, CatalogError> {
-        let done = sqlx::query("UPDATE channels SET deleted_at = ?, settings = '{}' WHERE id = ? AND deleted_at IS NULL")
-            .bind(now_ms())
-            .bind(id.as_str())
-            .execute(&self.pool)
-            .await?;
+        let done = sqlx::query(
+            "UPDATE channels SET deleted_at = ?, settings = '{}', secret = x'', key_id = '' WHERE id = ? AND deleted_at IS NULL",
+        )
+        .bind(now_ms())
+        .bind(id.as_str())
+        .execute(&self.pool)
+        .await?;
         Ok(done.rows_affected() == 1)
     }
 
     pub(crate) async fn list(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<Channel>, CatalogError> {
         // The tombstone of a deleted cursor still has its place in the order.
         let rows = sqlx::query(
-            "SELECT id, kind, settings, created_at FROM channels
+            "SELECT id, kind, settings, created_at, secret, key_id FROM channels
              WHERE deleted_at IS NULL AND seq > COALESCE((SELECT seq FROM channels WHERE id = ?), 0)
              ORDER BY seq LIMIT ?",
         )
@@ -151,8 +170,12 @@ fn channel_of(row: &SqliteRow) -> Result<Channel, CatalogError> {
     let Some(kind) = ChannelKind::parse(&kind) else {
         return Err(CatalogError::Damaged { id, why: format!("unknown kind \"{kind}\"") });
     };
+    let (bytes, key_id): (Vec<u8>, String) = (row.try_get("secret")?, row.try_get("key_id")?);
+    let Some(secret) = ChannelSecret::stored(&bytes, &key_id) else {
+        return Err(CatalogError::Damaged { id, why: "its secret is not 32 bytes with an id".into() });
+    };
     match serde_json::from_str(&settings) {
-        Ok(settings) => Ok(Channel { id, kind, settings, created_at }),
+        Ok(settings) => Ok(Channel { id, kind, settings, created_at, secret }),
         Err(error) => Err(CatalogError::Damaged { id, why: format!("settings are not JSON: {error}") }),
     }
 }

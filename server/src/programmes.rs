@@ -95,14 +95,14 @@ fn transcode(asked: &ChannelSettings) -> TranscodeSettings {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use minamo_catalog::{Channel, ChannelKind};
+    use minamo_catalog::{Channel, ChannelKind, ChannelSecret};
     use minamo_gateway::{ProgrammeSettings, TranscodePolicy};
     use minamo_media::ChannelId;
     use minamo_transcode::{Fit, Profile};
     use serde_json::{Value, json};
 
     fn channel(kind: ChannelKind, settings: Value) -> Channel {
-        Channel { id: ChannelId::from("c"), kind, settings, created_at: SystemTime::UNIX_EPOCH }
+        Channel { id: ChannelId::from("c"), kind, settings, created_at: SystemTime::UNIX_EPOCH, secret: ChannelSecret::default() }
     }
 
     #[test]
