@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
+use minamo_packager::Rotation;
 use minamo_sfu::{SfuConfig, Tcp};
 use minamo_signaling::api::PublicUrl;
 use minamo_signaling::{DataDefaults, SignalingConfig};
@@ -202,11 +203,37 @@ pub struct HlsConfig {
     /// PART-TARGET of channels that do not say. Viewers are three parts behind.
     #[serde(rename = "part_target_ms", deserialize_with = "values::part_target")]
     pub part_target: Duration,
+    /// How long a key of an encrypted channel holds; 0: as long as the programme.
+    #[serde(rename = "key_rotation_secs", deserialize_with = "values::seconds")]
+    pub key_rotation: Duration,
+    /// How many segments a key holds, in place of `key_rotation`; 0: that one counts.
+    #[serde(deserialize_with = "values::count")]
+    pub key_rotation_segments: u32,
+    /// How long somebody who opened a signed URL in time may go on watching.
+    #[serde(rename = "signed_session_secs", deserialize_with = "values::seconds")]
+    pub signed_session: Duration,
 }
 
 impl Default for HlsConfig {
     fn default() -> Self {
-        Self { reconnect_window: Duration::from_secs(60), part_target: Duration::from_nanos(333_333_333) }
+        Self {
+            reconnect_window: Duration::from_secs(60),
+            part_target: Duration::from_nanos(333_333_333),
+            key_rotation: Duration::from_secs(3600),
+            key_rotation_segments: 0,
+            signed_session: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+impl HlsConfig {
+    /// When keys of encrypted channels change.
+    pub(crate) fn rotation(&self) -> Rotation {
+        match (self.key_rotation_segments, self.key_rotation) {
+            (0, Duration::ZERO) => Rotation::Never,
+            (0, age) => Rotation::Age(age),
+            (segments, _) => Rotation::Segments(segments.into()),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use minamo_packager::Rotation;
+
 use super::{Config, LogFormat, Override};
 
 struct Sources {
@@ -77,6 +79,7 @@ fn every_key_is_also_a_variable() {
         .variable("MINAMO_HLS__RECONNECT_WINDOW_SECS", "7")
         .variable("MINAMO_TRANSCODE__THREADS", "0")
         .variable("MINAMO_TRANSCODE__MEGAPIXELS_PER_SECOND", "120")
+        .variable("MINAMO_HLS__KEY_ROTATION_SEGMENTS", "30")
         .variable("MINAMO_SIGNALING__REDIRECT_URL", "wss://other.example/signaling")
         .variable("MINAMO_SIGNALING__DATA_CHANNEL_SIGNALING", "true")
         .variable("MINAMO_SIGNALING__IGNORE_DISCONNECT_WEBSOCKET", "true")
@@ -96,6 +99,7 @@ fn every_key_is_also_a_variable() {
     assert_eq!(parts.hls.part_target, Duration::from_millis(200));
     let pool = config.transcode.pool();
     assert_eq!((pool.threads, pool.pixels_per_second), (0, Some(120_000_000)));
+    assert_eq!(config.hls.rotation(), Rotation::Segments(30), "segments count before the age");
     assert_eq!(config.signaling.redirect_url.as_deref(), Some("wss://other.example/signaling"));
     assert!(config.signaling.data_channel_signaling && config.signaling.ignore_disconnect_websocket);
     assert!(!config.signaling.data_channel_compress && config.webhook.allow_private_addresses);
@@ -132,6 +136,7 @@ fn a_wrong_value_is_named_with_its_key() {
     Sources::none().file("[transcode]\nmegapixels_per_second = 0\n").fails_naming(&["transcode.megapixels_per_second"]);
     Sources::none().variable("MINAMO_HLS__RECONNECT_WINDOW_SECS", "-1").fails_naming(&["hls.reconnect_window_secs"]);
     Sources::none().variable("MINAMO_HLS__PART_TARGET_MS", "99").fails_naming(&["hls.part_target_ms", "100 to 2000"]);
+    Sources::none().variable("MINAMO_HLS__KEY_ROTATION_SEGMENTS", "-1").fails_naming(&["hls.key_rotation_segments"]);
     Sources::none().file("[hls]\nreconnect_window_secs = 1.5\n").fails_naming(&["hls.reconnect_window_secs"]);
     Sources::none().variable("MINAMO_SIGNALING__REDIRECT_URL", "https://x").fails_naming(&["signaling.redirect_url", "wss://"]);
     Sources::none()

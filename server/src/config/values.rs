@@ -176,6 +176,21 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     }
 }
 
+/// A whole number, as itself or as text.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a whole number")]
+    enum Written {
+        Number(u32),
+        Text(String),
+    }
+    let number = match Written::deserialize(deserializer)? {
+        Written::Number(number) => Some(number),
+        Written::Text(text) => text.trim().parse().ok(),
+    };
+    number.ok_or_else(|| D::Error::custom("must be a whole number, 0 or more"))
+}
+
 /// A number of media threads.
 pub(super) fn threads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     #[derive(Deserialize)]

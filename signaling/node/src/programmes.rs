@@ -40,4 +40,20 @@ pub trait Programmes: Send + Sync {
     fn transcoding(&self, _channel: &ChannelId) -> Option<Transcoding> {
         None
     }
+    /// The name of the channel secret that a kid was derived from; `None` for what is no kid.
+    fn key_id<'a>(&self, kid: &'a str) -> Option<&'a str> {
+        let _ = kid;
+        None
+    }
+    /// The AES-128 key that a kid of this channel names; `None` when the channel is not encrypted.
+    fn media_key(&self, channel: &Channel, kid: &str) -> Option<[u8; 16]> {
+        let _ = (channel, kid);
+        None
+    }
+    /// What makes a playlist's path (`/hls/…/playlist.m3u8`) one that may be opened until `expires` (Unix seconds): its query.
+    /// `None` when the channel needs no signatures.
+    fn sign(&self, channel: &Channel, path: &str, expires: u64) -> Option<String> {
+        let _ = (channel, path, expires);
+        None
+    }
 }

@@ -1,7 +1,7 @@
 //! Create requests: what is accepted, and that every refusal names the member.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use minamo_signaling_proto::api::{ChannelSettings, H264Profile, Operation, parse_channel_id, round_audio_bps};
+use minamo_signaling_proto::api::{ChannelSettings, H264Profile, Operation, parse_channel_id, parse_kid, round_audio_bps};
 use serde_json::{Value, json};
 
 fn good() -> Value {
@@ -79,23 +79,62 @@ fn urls_may_be_empty_but_not_anything() {
     assert!(ChannelSettings::with_hls(&body).is_err());
 }
 
-/// Accepted silently they would make a private channel public, or lose a recording.
+#[test]
+fn key_uris_are_https_and_fit_into_a_playlist() {
+    let mut body = good();
+    for uri in ["https://customer.example", "https://customer.example/keys?room=1", "https://[::1]:8443/k"] {
+        body["encrypt_key_uri"] = json!(uri);
+        let kept = ChannelSettings::with_hls(&body).unwrap();
+        assert_eq!(kept.encrypt_key_uri.as_deref(), Some(uri));
+        assert_eq!(ChannelSettings::stored(&serde_json::to_value(&kept).unwrap()).unwrap(), kept);
+    }
+    for uri in [
+        "http://customer.example/",
+        "https://",
+        "https:///k",
+        "https://a/#k",
+        "https://a/\"k",
+        "https://a/ k",
+        "https://a/\nk",
+        "k",
+        "https://ä/",
+    ] {
+        body["encrypt_key_uri"] = json!(uri);
+        assert_eq!(refusal(&body), "encrypt_key_uri: must be a URL that starts with https://, without a fragment", "{uri}");
+    }
+    body["encrypt_key_uri"] = json!(7);
+    assert_eq!(refusal(&body), "encrypt_key_uri: must be a string, got 7");
+    for off in [json!(""), Value::Null] {
+        body["encrypt_key_uri"] = off;
+        assert_eq!(ChannelSettings::with_hls(&body), ChannelSettings::with_hls(&good()));
+    }
+    let room = json!({"encrypt_key_uri": "https://customer.example/"});
+    let words = ChannelSettings::without_hls(&room).unwrap_err().to_string();
+    assert_eq!(words, "encrypt_key_uri: is only for channels with HLS");
+}
+
+#[test]
+fn signed_urls_are_a_switch() {
+    let mut body = good();
+    assert!(!ChannelSettings::with_hls(&body).unwrap().signed_urls);
+    body["signed_urls"] = json!(true);
+    let kept = ChannelSettings::with_hls(&body).unwrap();
+    assert!(kept.signed_urls && ChannelSettings::stored(&serde_json::to_value(&kept).unwrap()).unwrap().signed_urls);
+    body["signed_urls"] = json!("yes");
+    assert!(refusal(&body).starts_with("signed_urls: must be true or false"));
+}
+
+#[test]
+fn a_kid_is_a_short_text() {
+    assert_eq!(parse_kid(&json!({"kid": "abc"})).unwrap(), "abc");
+    for wrong in [json!({}), json!({"kid": ""}), json!({"kid": 7}), json!({"kid": "x".repeat(256)}), json!([])] {
+        assert!(parse_kid(&wrong).is_err(), "{wrong}");
+    }
+}
+
+/// Accepted silently it would lose a recording.
 #[test]
 fn what_is_not_there_yet_is_refused_instead_of_ignored() {
-    for name in ["encrypt_key_uri"] {
-        let mut body = good();
-        body[name] = json!("https://customer.example/");
-        for found in [ChannelSettings::with_hls(&body), ChannelSettings::without_hls(&body)] {
-            let words = found.unwrap_err().to_string();
-            assert!(words.starts_with(&format!("{name}: is not supported yet")), "{words}");
-        }
-        body[name] = json!(7);
-        assert_eq!(refusal(&body), format!("{name}: must be a string, got 7"));
-        for off in [json!(""), Value::Null] {
-            body[name] = off;
-            assert_eq!(ChannelSettings::with_hls(&body), ChannelSettings::with_hls(&good()));
-        }
-    }
     let mut body = good();
     body["hls"][0]["archive"] = json!({"archive_destination_id": "d"});
     assert!(refusal(&body).starts_with("hls[0].archive.archive_destination_id: is not supported yet"), "{}", refusal(&body));

@@ -6,6 +6,7 @@ mod auth;
 mod channels;
 mod error;
 mod forwarding;
+mod keys;
 mod links;
 mod operations;
 mod sora;

@@ -18,7 +18,7 @@ use super::auth::Authorized;
 use super::error::{ApiError, excerpt};
 use super::links::{Links, PublicUrl};
 use super::sora::{connections, not_available, server, sessions, stats};
-use super::{SharedState, forwarding};
+use super::{SharedState, forwarding, keys};
 
 /// The operation that a request names.
 pub(super) struct Target(Operation);
@@ -56,6 +56,7 @@ pub(super) async fn dispatch(
         Operation::ListChannelIds => list_ids(state).await,
         Operation::Forwarding(operation) => forwarding::dispatch(state, operation, &body).await,
         Operation::ListPlaylistUrls => list_playlists(state, links, parse_channel_id(&body)?).await,
+        Operation::GetEncryptKey => keys::media_key(state, &body).await,
         Operation::Disconnect(whom) => connections::disconnect(state, whom, &body).await,
         Operation::Push(whom) => connections::push(state, whom, &body).await,
         Operation::ListConnections => Ok(connections::list(&state)),

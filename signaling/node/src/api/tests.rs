@@ -21,6 +21,7 @@ const CREATE_MULTISTREAM: &str = "ImageFlux_20200316.CreateMultistreamChannel";
 const CREATE_MULTISTREAM_WITH_HLS: &str = "ImageFlux_20200316.CreateMultistreamChannelWithHLS";
 const DELETE: &str = "ImageFlux_20180501.DeleteChannel";
 const LIST_IDS: &str = "ImageFlux_20200729.ListChannelIDs";
+const GET_KEY: &str = "ImageFlux_20200707.GetEncryptKey";
 const LIST_PLAYLISTS: &str = "ImageFlux_20200207.ListPlaylistURLs";
 
 /// An SFU without media: nobody joins in these tests.
@@ -58,6 +59,12 @@ impl Programmes for Asked {
         let open = self.open.lock().unwrap().contains(channel);
         let path = format!("/hls/{channel}/P1/playlist.m3u8");
         if open { vec![PlaylistPath { publisher: ConnectionId::from("P1"), path }] } else { Vec::new() }
+    }
+    fn key_id<'a>(&self, kid: &'a str) -> Option<&'a str> {
+        kid.split_once('-').map(|(id, _)| id)
+    }
+    fn media_key(&self, _: &Channel, _: &str) -> Option<[u8; 16]> {
+        Some([0x2a; 16])
     }
 }
 
@@ -242,13 +249,14 @@ async fn a_bad_request_is_told_which_field() {
 async fn what_would_be_ignored_is_refused_and_empty_is_off() {
     let api = Api::start(None).await;
     for target in [CREATE, CREATE_MULTISTREAM, CREATE_MULTISTREAM_WITH_HLS] {
-        for name in ["encrypt_key_uri"] {
-            let mut body = hls_body();
-            body[name] = json!("https://customer.example/");
-            let (status, answer) = api.call(target, body.to_string()).await;
-            assert_eq!((status, text(&answer, "error_type")), (StatusCode::BAD_REQUEST, "INVALID_PARAMETER"), "{target}");
-            assert!(text(&answer, "error").starts_with(&format!("{name}: is not supported yet")), "{answer}");
+        let mut body = hls_body();
+        body["encrypt_key_uri"] = json!("http://customer.example/");
+        if target == CREATE_MULTISTREAM {
+            body["hls"] = Value::Null;
         }
+        let (status, answer) = api.call(target, body.to_string()).await;
+        assert_eq!((status, text(&answer, "error_type")), (StatusCode::BAD_REQUEST, "INVALID_PARAMETER"), "{target}");
+        assert!(text(&answer, "error").starts_with("encrypt_key_uri: "), "{answer}");
     }
     assert!(api.catalog.channel_ids().await.unwrap().is_empty());
     let mut body = hls_body();
@@ -258,6 +266,27 @@ async fn what_would_be_ignored_is_refused_and_empty_is_off() {
     }
     body["hls"][0]["archive"] = json!({"archive_destination_id": ""});
     api.ok(CREATE, &body).await;
+}
+
+#[tokio::test]
+async fn a_kid_gives_its_key_as_long_as_its_channel_lives() {
+    let api = Api::start(None).await;
+    let mut body = hls_body();
+    body["encrypt_key_uri"] = json!("https://customer.example/key");
+    let id = text(&api.ok(CREATE, &body).await, "channel_id").to_owned();
+    let channel = api.catalog.channel(&ChannelId::from(id.as_str())).await.unwrap().unwrap();
+    let kid = json!({"kid": format!("{}-1", channel.secret.key_id())});
+    assert_eq!(api.ok(GET_KEY, &kid).await, json!({"encrypt_key": "2a".repeat(16)}));
+    for unknown in ["0000000000000000-1", "nonsense"] {
+        let (status, answer) = api.call(GET_KEY, json!({"kid": unknown}).to_string()).await;
+        assert_eq!((status, text(&answer, "error_type")), (StatusCode::NOT_FOUND, "UNKNOWN_KEY"), "{unknown}");
+    }
+    let (status, answer) = api.call(GET_KEY, "{}").await;
+    assert_eq!((status, text(&answer, "error_type")), (StatusCode::BAD_REQUEST, "INVALID_PARAMETER"));
+    let (status, _) = api.send(post(GET_KEY).body(Body::from(kid.to_string())).unwrap()).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    api.ok(DELETE, &json!({"channel_id": id})).await;
+    assert_eq!(api.call(GET_KEY, kid.to_string()).await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

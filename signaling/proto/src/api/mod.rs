@@ -16,7 +16,7 @@ pub use forwarding::{
     echo as echo_of, spotlight_number,
 };
 pub use operation::{Operation, SessionOperation};
-pub use response::{ChannelCreated, ChannelIds, Deleted, ErrorBody, PlaylistUrl, PlaylistUrls};
+pub use response::{ChannelCreated, ChannelIds, Deleted, EncryptKey, ErrorBody, PlaylistUrl, PlaylistUrls};
 pub use selection::{Selected, Selection, Whom, disconnect_reason, push_data, session_id};
 pub use settings::{AudioSpec, ChannelSettings, H264Profile, HlsSpec, TranscodeChoice, VideoSpec, round_audio_bps};
 
@@ -25,6 +25,14 @@ use serde_json::Value;
 
 /// The longest `channel_id` that is looked up, in bytes.
 pub const CHANNEL_ID_BYTES_MAX: usize = 255;
+
+/// Reads the one member of GetEncryptKey.
+///
+/// # Errors
+/// `kid` is missing, empty, not a string or longer than 255 bytes.
+pub fn parse_kid(body: &Value) -> Result<&str, InvalidField> {
+    Field::body(body)?.required("kid")?.bounded_text(255)
+}
 
 /// Reads the one member of DeleteChannel and ListPlaylistURLs.
 ///

@@ -17,6 +17,8 @@ pub enum Operation {
     ListChannelIds,
     /// The playlists that can be fetched now.
     ListPlaylistUrls,
+    /// The media key that a kid names.
+    GetEncryptKey,
     /// Ends connections.
     Disconnect(Whom),
     /// Sends something to connections.
@@ -67,6 +69,7 @@ const TARGETS: &[(&str, Operation)] = &[
     ("ImageFlux_20180501.DeleteChannel", Operation::DeleteChannel),
     ("ImageFlux_20200729.ListChannelIDs", Operation::ListChannelIds),
     ("ImageFlux_20200207.ListPlaylistURLs", Operation::ListPlaylistUrls),
+    ("ImageFlux_20200707.GetEncryptKey", Operation::GetEncryptKey),
     ("Sora_20151104.DisconnectChannel", Operation::Disconnect(Whom::Channel)),
     ("Sora_20151104.DisconnectConnection", Operation::Disconnect(Whom::Connection)),
     ("Sora_20151104.DisconnectClient", Operation::Disconnect(Whom::Client)),

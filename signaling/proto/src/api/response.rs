@@ -39,6 +39,13 @@ pub struct PlaylistUrl {
     pub playlist_url: String,
 }
 
+/// Answer of GetEncryptKey.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncryptKey {
+    /// 32 lower-case hex digits: the 16 bytes of an AES-128 key.
+    pub encrypt_key: String,
+}
+
 /// Answer of DeleteChannel: an empty object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleted {}

@@ -17,6 +17,12 @@ pub struct ChannelSettings {
     /// Kept, but nobody is told yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_webhook_url: Option<String>,
+    /// Playlists are encrypted, and name this URL (https) for their keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encrypt_key_uri: Option<String>,
+    /// Playlists need a signature in their URL.
+    #[serde(skip_serializing_if = "is_off")]
+    pub signed_urls: bool,
     /// Kept as it came; its meaning upstream is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<u32>,
@@ -108,7 +114,8 @@ impl ChannelSettings {
         let body = Field::body(body)?;
         let items = body.required("hls")?.items(1..=HLS_ITEMS_MAX)?;
         let hls = items.iter().map(hls_spec).collect::<Result<_, _>>()?;
-        Ok(Self { hls, ..without_hls(&body)? })
+        let signed_urls = body.member("signed_urls").map(|field| field.flag()).transpose()?.unwrap_or(false);
+        Ok(Self { hls, encrypt_key_uri: key_url(&body)?, signed_urls, ..without_hls(&body)? })
     }
 
     /// Reads the body of CreateMultistreamChannel.
@@ -128,6 +135,12 @@ impl ChannelSettings {
         if has_hls { Self::with_hls(settings) } else { Self::without_hls(settings) }
     }
 
+    /// Where playback starts, in seconds from the beginning or (negative) from the end: the first variant's that says.
+    #[must_use]
+    pub fn start_time_offset(&self) -> Option<f64> {
+        self.hls.iter().find_map(|item| item.start_time_offset)
+    }
+
     /// The largest video bitrate that a variant asks for, in bits per second: what a publisher need not exceed.
     #[must_use]
     pub fn video_bps_max(&self) -> Option<u32> {
@@ -142,9 +155,16 @@ impl ChannelSettings {
 }
 
 fn without_hls(body: &Field<'_>) -> Result<ChannelSettings, InvalidField> {
-    unsupported(body, "encrypt_key_uri", "playlists would not be encrypted")?;
+    let has_hls = body.member("hls").is_some();
+    if let Some(field) = body.member("encrypt_key_uri").filter(|_| !has_hls)
+        && bounded_text(&field)?.is_some()
+    {
+        return Err(field.wrong("is only for channels with HLS"));
+    }
     Ok(ChannelSettings {
         hls: Vec::new(),
+        encrypt_key_uri: None,
+        signed_urls: false,
         auth_webhook_url: url(body, "auth_webhook_url")?,
         event_webhook_url: url(body, "event_webhook_url")?,
         environment: body.member("environment").map(|field| field.integer(0..=u32::MAX)).transpose()?,
@@ -199,6 +219,23 @@ fn unsupported(field: &Field<'_>, name: &str, otherwise: &str) -> Result<(), Inv
         None => Ok(()),
         Some(_) => Err(field.wrong(format!("is not supported yet ({otherwise}): leave it out or empty"))),
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_off(switch: &bool) -> bool {
+    !switch
+}
+
+/// What stands in a quoted string of a playlist, with `?kid=` or `&kid=` behind it.
+fn key_url(body: &Field<'_>) -> Result<Option<String>, InvalidField> {
+    let Some(field) = body.member("encrypt_key_uri") else { return Ok(None) };
+    let Some(text) = bounded_text(&field)? else { return Ok(None) };
+    let host = text.strip_prefix("https://").unwrap_or_default();
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'\\' | b'<' | b'>'));
+    if host.is_empty() || host.starts_with(['/', '?']) || !plain {
+        return Err(field.wrong("must be a URL that starts with https://, without a fragment"));
+    }
+    Ok(Some(text))
 }
 
 /// An empty string means: off.
