@@ -34,6 +34,7 @@ if [ "$what" = test ]; then
     /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0")' 2>/dev/null || missing+=(python3-gi gir1.2-gst-plugins-bad-1.0)
     need ffmpeg ffmpeg
     need /usr/sbin/nginx nginx-light
+    need openssl openssl
     need python3 python3
     need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)

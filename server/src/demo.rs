@@ -23,9 +23,10 @@ const ON_AIR_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let hls = config.hls.clone();
     let server = Server::start(config).await?;
     let channel = channel(server.catalog()).await?;
-    programmes::open(server.gateway(), &channel, server.part_target());
+    programmes::open(server.gateway(), &hls, &channel);
     let local = PublicUrl::of_address(server.addresses().local_http());
     let goodbye = stop.child_token();
     let publisher =

@@ -32,7 +32,6 @@ pub struct Server {
     token: Token,
     public_url: PublicUrl,
     secure: bool,
-    part_target: Duration,
     parts: Parts,
     http: HttpServer,
     stopping: CancellationToken,
@@ -102,8 +101,7 @@ impl Server {
         let token = Token::obtain(config.api.token.clone(), &config.data_dir)?;
         let metrics = telemetry::metrics();
         let (gateway, sfu) = start_media(&config, http_address).await?;
-        let programmes: Arc<dyn Programmes> =
-            Arc::new(HlsProgrammes { gateway: gateway.clone(), part_target: config.hls.part_target });
+        let programmes: Arc<dyn Programmes> = Arc::new(HlsProgrammes { gateway: gateway.clone(), config: config.hls.clone() });
         reopen(&catalog, &*programmes).await?;
         let addresses = Addresses { http: http_address, rtc_port: sfu.local_port(), candidates: sfu.candidates().to_vec() };
         let tls = Tls::start(&config.tls, &config.data_dir, &addresses.names(config.http.public_url.as_ref()))?;
@@ -134,7 +132,6 @@ impl Server {
             secure: tls.is_some(),
             addresses,
             token,
-            part_target: config.hls.part_target,
             parts: Parts { signaling, gateway, sfu: sfu.clone(), catalog },
             http: HttpServer::spawn(listener, router, Doors { sfu: Some(sfu), tls: tls.map(|tls| tls.acceptor) }),
             _stops_when_dropped: stopping.clone().drop_guard(),
@@ -164,11 +161,6 @@ impl Server {
     pub(crate) fn url_at(&self, address: SocketAddr) -> PublicUrl {
         let url = PublicUrl::of_address(address);
         if self.secure { url.over_tls() } else { url }
-    }
-
-    /// Of channels that do not say.
-    pub(crate) fn part_target(&self) -> Duration {
-        self.part_target
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

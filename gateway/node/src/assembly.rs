@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use minamo_media::fmp4::Fmp4Error;
-use minamo_media::{AccessUnit, Codec, Kind, SenderReport, Timestamp, TrackId};
+use minamo_media::{AccessUnit, Codec, ConnectionId, Kind, SenderReport, Timestamp, TrackId};
 use minamo_packager::{
-    AudioConfig, AudioFrame, AudioStep, Counters, Directives, Follower, Packager, PackagerConfig, PackagerEvent, Rendition,
-    Response, RungConfig, Skip, Snapshot, Timeline, VideoSample, WallClock, WallMap,
+    AudioConfig, AudioFrame, AudioStep, Counters, Cue, DateRange, DateRangeRefused, Directives, Follower, Packager,
+    PackagerConfig, PackagerEvent, Rendition, Response, RungConfig, Skip, Snapshot, Timeline, VideoSample, WallClock, WallMap,
 };
 use minamo_transcode::{AudioError, CHANNELS, OpusToAac, Refused, SAMPLE_RATE, Step};
 
@@ -64,6 +64,8 @@ struct Line {
     wall: WallMap,
     /// What the metrics know of.
     counted: Counters,
+    /// Every media playlist.
+    renditions: Vec<Rendition>,
     has_video: bool,
     has_audio: bool,
     audio_bps: u32,
@@ -173,6 +175,7 @@ impl Assembly {
         } else {
             None
         };
+        let publisher_id = self.key.publisher.as_ref().map(ConnectionId::as_str);
         let config = PackagerConfig {
             video: if video { vec![RungConfig::default()] } else { Vec::new() },
             audio,
@@ -180,8 +183,13 @@ impl Assembly {
             part_target: settings.part_target,
             first_msn: self.first.msn,
             first_discontinuity: self.first.discontinuity,
+            cipher: settings.cipher.clone().map(|cipher| publisher_id.map_or(cipher.clone(), |id| cipher.of_publisher(id))),
+            tokens: settings.access.as_ref().map(|access| access.tokens(publisher_id)),
+            start_offset_ms: settings.start_offset_ms,
+            captions: settings.captions.clone(),
             ..PackagerConfig::default()
         };
+        let renditions: Vec<_> = renditions(video, has_audio).chain(config.derived_renditions()).collect();
         let wall = self.timeline.wall();
         self.line = Some(Line {
             packager: Packager::new(config, wall)?,
@@ -192,8 +200,10 @@ impl Assembly {
             audio_bps: settings.audio_bps,
             audio: None,
             silence_at: now,
-            follower: Some(Follower::new()),
-            stage: Stage::new(publisher.id.clone(), renditions(video, has_audio)),
+            // What stands in a form is neither encrypted nor under tokens: rather no form than one that undoes the protection.
+            follower: (settings.cipher.is_none() && settings.access.is_none()).then(Follower::new),
+            stage: Stage::new(publisher.id.clone(), renditions.iter().copied()),
+            renditions,
             shown: false,
         });
         Ok(())
@@ -377,6 +387,17 @@ impl Assembly {
         }
     }
 
+    /// Timed metadata. `None`: the programme has not begun.
+    pub(crate) fn add_date_range(&mut self, range: &DateRange) -> Option<Result<(), DateRangeRefused>> {
+        self.line.as_mut().map(|line| line.packager.add_date_range(range))
+    }
+
+    /// Captions for one track. `None`: the programme has not begun. False: there is no such track.
+    pub(crate) fn add_captions(&mut self, track: usize, cues: &[Cue]) -> Option<bool> {
+        let line = self.line.as_mut()?;
+        Some(cues.iter().all(|cue| line.packager.add_caption(track, cue)))
+    }
+
     /// Numbers that a later programme under the same URL may start with.
     pub(crate) fn next(&self) -> First {
         self.line
@@ -436,7 +457,7 @@ impl Assembly {
 impl Line {
     /// Shows both snapshots, because each reports on the other; wakes only those who wait for what has grown.
     fn publish(&mut self, grown: &[Rendition]) {
-        for rendition in renditions(self.has_video, self.has_audio) {
+        for rendition in self.renditions.iter().copied() {
             let Some(snapshot) = self.packager.snapshot(rendition) else { continue };
             let wake = grown.contains(&rendition);
             render(&snapshot, wake);

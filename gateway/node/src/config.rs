@@ -1,9 +1,13 @@
 //! What a gateway is told, and what it answers about its channels.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use minamo_media::ConnectionId;
+use minamo_packager::{CaptionTrack, Cipher};
 use minamo_transcode::{PoolConfig, Refused, RungSettings};
+
+use crate::signed::Access;
 
 /// Bounds and waits of one gateway process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +52,14 @@ pub struct ProgrammeSettings {
     pub segment_target: Duration,
     /// PART-TARGET.
     pub part_target: Duration,
+    /// Media is encrypted.
+    pub cipher: Option<Cipher>,
+    /// Playlists need a signature.
+    pub access: Option<Arc<Access>>,
+    /// EXT-X-START:TIME-OFFSET in milliseconds; negative from the end.
+    pub start_offset_ms: Option<i64>,
+    /// Caption tracks.
+    pub captions: Vec<CaptionTrack>,
     /// What becomes of pictures that cannot, or shall not, be shown as they come.
     pub transcode: TranscodeSettings,
 }
@@ -89,6 +101,10 @@ impl Default for ProgrammeSettings {
             segment_target: Duration::from_secs(2),
             part_target: Duration::from_nanos(333_333_333),
             transcode: TranscodeSettings::default(),
+            cipher: None,
+            access: None,
+            start_offset_ms: None,
+            captions: Vec::new(),
         }
     }
 }

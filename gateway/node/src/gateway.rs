@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use minamo_media::{ChannelId, ConnectionId, TapEvent, TapSink, Upstream};
+use minamo_packager::{Cue, DateRange, DateRangeRefused};
 use minamo_transcode::Pool;
 use tokio::sync::oneshot;
 
@@ -31,6 +32,23 @@ struct Inner {
     upstream: Arc<OnceLock<Arc<dyn Upstream>>>,
     #[cfg(test)]
     pool: Pool,
+}
+
+/// Why timed metadata or captions were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTold {
+    /// Nothing is live that it could stand in.
+    #[error("nothing is being published here")]
+    NotLive,
+    /// The channel has no captions in this language.
+    #[error("the channel has no captions in this language")]
+    NoTrack,
+    /// The worker has no room for jobs.
+    #[error("the gateway is busy")]
+    Busy,
+    /// Rule 28, or the playlist is full.
+    #[error(transparent)]
+    Refused(#[from] DateRangeRefused),
 }
 
 impl Gateway {
@@ -80,6 +98,64 @@ impl Gateway {
             // Only hurries: a worker notices by itself when it next looks after the programme.
             worker.offer(Job::Deleted(channel.clone()));
         }
+    }
+
+    /// Puts timed metadata into the playlists of one publisher's programme, or of all of the channel's (rule 28 holds for each).
+    ///
+    /// # Errors
+    /// When nothing is live, or a programme does not take it.
+    pub async fn add_date_range(
+        &self,
+        channel: &ChannelId,
+        publisher: Option<&ConnectionId>,
+        range: &DateRange,
+    ) -> Result<(), NotTold> {
+        let mut told = Err(NotTold::NotLive);
+        for key in self.inner.origin.live(channel, publisher) {
+            let (done, answer) = oneshot::channel();
+            if self.worker_of(&key).offer(Job::Metadata(key, Box::new(range.clone()), done)).is_some() {
+                return Err(NotTold::Busy);
+            }
+            match answer.await {
+                Ok(Some(taken)) => {
+                    taken?;
+                    told = Ok(());
+                }
+                Ok(None) | Err(_) => {}
+            }
+        }
+        told
+    }
+
+    /// Adds captions of a language to one publisher's programme, or to all of the channel's.
+    ///
+    /// # Errors
+    /// When nothing is live, or the channel has no captions in this language. Without a language, its first track is meant.
+    pub async fn add_captions(
+        &self,
+        channel: &ChannelId,
+        publisher: Option<&ConnectionId>,
+        language: Option<&str>,
+        cues: Vec<Cue>,
+    ) -> Result<(), NotTold> {
+        let tracks = self.inner.origin.settings(channel).map(|settings| settings.captions).unwrap_or_default();
+        let track = match language {
+            Some(language) => tracks.iter().position(|track| track.language.eq_ignore_ascii_case(language)),
+            None => (!tracks.is_empty()).then_some(0),
+        };
+        let (track, cues) = (track.ok_or(NotTold::NoTrack)?, Arc::<[Cue]>::from(cues));
+        let mut told = Err(NotTold::NotLive);
+        for key in self.inner.origin.live(channel, publisher) {
+            let (done, answer) = oneshot::channel();
+            if self.worker_of(&key).offer(Job::Captions(key, track, cues.clone(), done)).is_some() {
+                return Err(NotTold::Busy);
+            }
+            if let Ok(Some(taken)) = answer.await {
+                // The programme may have begun before the channel had this track.
+                told = if taken { Ok(()) } else { Err(NotTold::NoTrack) };
+            }
+        }
+        told
     }
 
     /// The channel's programmes that are live now and have something to show.

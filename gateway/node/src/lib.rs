@@ -18,6 +18,7 @@ mod ladder;
 mod origin;
 mod programme;
 mod publishers;
+mod signed;
 mod telemetry;
 mod ts;
 mod worker;
@@ -28,4 +29,5 @@ mod tests;
 pub use config::{
     GatewayConfig, PlaylistEntry, ProgrammeSettings, ProgrammeState, TranscodePolicy, TranscodeSettings, TranscodeState,
 };
-pub use gateway::Gateway;
+pub use gateway::{Gateway, NotTold};
+pub use signed::Access;

@@ -11,6 +11,7 @@ use minamo_packager::{Body, Forms, Rendition, Snapshot};
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::{PlaylistEntry, ProgrammeSettings, ProgrammeState, TranscodeState};
+use crate::signed::Access;
 use crate::ts::TsSegments;
 
 /// Which of a channel's programmes: the publisher's own, or (`None`) the channel's only one.
@@ -22,7 +23,7 @@ pub(crate) struct ProgrammeKey {
 
 impl ProgrammeKey {
     /// The path of its multivariant playlist.
-    fn playlist_path(&self) -> String {
+    pub(crate) fn playlist_path(&self) -> String {
         let mut path = format!("/hls/{}/", escaped(self.channel.as_str()));
         if let Some(publisher) = &self.publisher {
             path.push_str(&escaped(publisher.as_str()));
@@ -218,6 +219,11 @@ impl Origin {
         }
     }
 
+    /// What requests are checked with, where the channel wants that.
+    pub(crate) fn access(&self, key: &ProgrammeKey) -> Option<Arc<Access>> {
+        self.read().get(&key.channel)?.settings.access.clone()
+    }
+
     pub(crate) fn shelf(&self, key: &ProgrammeKey) -> Result<Shelf, Absent> {
         let channels = self.read();
         let channel = channels.get(&key.channel).ok_or(Absent::UnknownChannel)?;
@@ -251,6 +257,18 @@ impl Origin {
 
     pub(crate) fn transcoding(&self, channel: &ChannelId) -> Vec<TranscodeState> {
         self.read().get(channel).map(|known| known.transcoding.values().copied().collect()).unwrap_or_default()
+    }
+
+    /// The programmes that grow: this publisher's, or all of the channel's.
+    pub(crate) fn live(&self, channel: &ChannelId, publisher: Option<&ConnectionId>) -> Vec<ProgrammeKey> {
+        let channels = self.read();
+        let Some(known) = channels.get(channel) else { return Vec::new() };
+        let shelves = known.shelves.iter().filter(|(of, shelf)| {
+            let showing = shelf.current.as_ref().filter(|showing| !showing.ended.load(Ordering::Relaxed));
+            let shown = |showing: &Arc<Showing>| showing.publisher.read().unwrap_or_else(PoisonError::into_inner).clone();
+            showing.is_some_and(|showing| publisher.is_none_or(|wanted| of.as_ref().unwrap_or(&shown(showing)) == wanted))
+        });
+        shelves.map(|(publisher, _)| ProgrammeKey { channel: channel.clone(), publisher: publisher.clone() }).collect()
     }
 
     pub(crate) fn state(&self, channel: &ChannelId) -> ProgrammeState {

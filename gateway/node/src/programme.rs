@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use minamo_media::{AccessUnit, ConnectionId, Kind, TapEvent, TrackId, TrackInfo, Upstream};
-use minamo_packager::WallClock;
+use minamo_packager::{Cue, DateRange, DateRangeRefused, WallClock};
 use minamo_transcode::Pool;
 use tracing::{info, warn};
 
@@ -121,6 +121,18 @@ impl Programme {
                 }
             }
         }
+    }
+
+    /// Timed metadata. `None`: nothing is live.
+    pub(crate) fn add_date_range(&mut self, range: &DateRange) -> Option<Result<(), DateRangeRefused>> {
+        let live = matches!(self.phase, Phase::Live | Phase::Away { .. });
+        self.assembly.as_mut().filter(|_| live)?.add_date_range(range)
+    }
+
+    /// Captions for one track. `None`: nothing is live.
+    pub(crate) fn add_captions(&mut self, track: usize, cues: &[Cue]) -> Option<bool> {
+        let live = matches!(self.phase, Phase::Live | Phase::Away { .. });
+        self.assembly.as_mut().filter(|_| live)?.add_captions(track, cues)
     }
 
     fn owned_by(&mut self, publisher: &ConnectionId) -> Option<&mut Assembly> {

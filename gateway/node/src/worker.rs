@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use minamo_media::{ChannelId, ConnectionId, TapEvent, Upstream};
+use minamo_packager::{Cue, DateRange, DateRangeRefused};
 use minamo_transcode::Pool;
 use tokio::sync::oneshot;
 use tracing::{error, warn};
@@ -31,6 +32,8 @@ const PROGRAMMES_MAX: usize = 4096;
 pub(crate) enum Job {
     Tap(ProgrammeKey, ConnectionId, TapEvent),
     Deleted(ChannelId),
+    Captions(ProgrammeKey, usize, Arc<[Cue]>, oneshot::Sender<Option<bool>>),
+    Metadata(ProgrammeKey, Box<DateRange>, oneshot::Sender<Option<Result<(), DateRangeRefused>>>),
     Shutdown(oneshot::Sender<()>),
     #[cfg(test)]
     Settle(oneshot::Sender<()>),
@@ -151,6 +154,14 @@ impl Worker {
         match job {
             Job::Tap(key, publisher, event) => self.tap(now, &key, &publisher, event),
             Job::Deleted(channel) => self.programmes.retain(|key, _| key.channel != channel),
+            Job::Captions(key, track, cues, told) => {
+                let done = self.programmes.get_mut(&key).and_then(|programme| programme.add_captions(track, &cues));
+                let _ = told.send(done);
+            }
+            Job::Metadata(key, range, told) => {
+                let done = self.programmes.get_mut(&key).and_then(|programme| programme.add_date_range(&range));
+                let _ = told.send(done);
+            }
             Job::Shutdown(done) => {
                 self.closing = true;
                 self.each(|programme, surroundings| programme.finish(now, surroundings));

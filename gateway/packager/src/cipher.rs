@@ -10,18 +10,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use aes::Aes128;
 use aes::cipher::block_padding::Pkcs7;
-use aes::cipher::{BlockCipherEncrypt, BlockModeEncrypt, KeyInit, KeyIvInit};
-use aes::{Aes128, Block};
+use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use bytes::Bytes;
+
+use crate::derive::{Derivation, What};
 
 /// Hex digits of a secret's public name.
 const KEY_ID_DIGITS: usize = 16;
 /// Hex digits of a kid: the secret's name, the programme, the first segment.
 const KID_DIGITS: usize = KEY_ID_DIGITS + 8 + 16;
-/// What is derived: the first byte of the block that is encrypted for it.
-const KEY: u8 = 1;
-const IV: u8 = 2;
 
 /// How long a key holds. Rotation goes by media sequence numbers, so that all renditions change at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +50,7 @@ pub struct Cipher {
     /// Where players ask for keys; `kid` is added to its query.
     key_uri: String,
     key_id: String,
-    secret: [u8; 16],
-    programme: u32,
+    secret: Derivation,
     rotation: Rotation,
 }
 
@@ -61,14 +59,13 @@ impl Cipher {
     /// which the first half is used.
     #[must_use]
     pub fn new(key_uri: String, key_id: String, secret: &[u8; 32], rotation: Rotation) -> Self {
-        Self { key_uri, key_id, secret: half(secret), programme: 0, rotation }
+        Self { key_uri, key_id, secret: Derivation::new(secret), rotation }
     }
 
     /// The same for the programme of one publisher among several of the channel.
     #[must_use]
     pub fn of_publisher(mut self, publisher: &str) -> Self {
-        // FNV-1a: only two publishers of one channel whose programmes meet in a segment number may not collide.
-        self.programme = publisher.bytes().fold(0x811C_9DC5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        self.secret = self.secret.of_publisher(publisher);
         self
     }
 
@@ -76,8 +73,8 @@ impl Cipher {
     pub(crate) fn key(&self, msn: u64, first_msn: u64, segment_target: Duration) -> MediaKey {
         let since = msn.saturating_sub(first_msn);
         let begins = self.rotation.segments(segment_target).map_or(first_msn, |every| msn - since % every);
-        let kid = format!("{}{:08x}{begins:016x}", self.key_id, self.programme);
-        let (key, iv) = derived(&self.secret, self.programme, begins);
+        let kid = format!("{}{:08x}{begins:016x}", self.key_id, self.secret.programme);
+        let (key, iv) = (self.secret.block(What::Key, begins), self.secret.block(What::Iv, begins));
         let separator = if self.key_uri.contains('?') { '&' } else { '?' };
         MediaKey { uri: format!("{}{separator}kid={kid}", self.key_uri), kid, key, iv }
     }
@@ -87,27 +84,6 @@ impl fmt::Debug for Cipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Cipher({}, {:?})", self.key_id, self.rotation)
     }
-}
-
-fn half(secret: &[u8; 32]) -> [u8; 16] {
-    let mut first = [0; 16];
-    first.copy_from_slice(&secret[..16]);
-    first
-}
-
-/// The secret's block cipher as a pseudo-random function of (what, programme, first segment).
-fn derived(secret: &[u8; 16], programme: u32, begins: u64) -> ([u8; 16], [u8; 16]) {
-    let cipher = Aes128::new(&(*secret).into());
-    let of = |what: u8| {
-        let mut block = [0; 16];
-        block[0] = what;
-        block[4..8].copy_from_slice(&programme.to_be_bytes());
-        block[8..].copy_from_slice(&begins.to_be_bytes());
-        let mut block = Block::from(block);
-        cipher.encrypt_block(&mut block);
-        block.into()
-    };
-    (of(KEY), of(IV))
 }
 
 /// The name of the secret that a kid was derived from; `None` for what is no kid.
@@ -123,7 +99,7 @@ pub fn key_of(secret: &[u8; 32], kid: &str) -> Option<[u8; 16]> {
     key_id_of(kid)?;
     let programme = u32::from_str_radix(&kid[KEY_ID_DIGITS..KEY_ID_DIGITS + 8], 16).ok()?;
     let begins = u64::from_str_radix(&kid[KEY_ID_DIGITS + 8..], 16).ok()?;
-    Some(derived(&half(secret), programme, begins).0)
+    Some(Derivation::new(secret).of_programme(programme).block(What::Key, begins))
 }
 
 /// A key in force.
@@ -160,6 +136,14 @@ impl MediaKey {
         // The buffer has room for the padding; were it not so, nothing may leave in plain.
         if done.is_ok() { Bytes::from(out) } else { Bytes::new() }
     }
+
+    /// What [`Self::encrypt`] was given. `None` for bytes that are not its work.
+    #[must_use]
+    pub fn decrypt(&self, bytes: &[u8]) -> Option<Bytes> {
+        let mut bytes = bytes.to_vec();
+        let plain = cbc::Decryptor::<Aes128>::new(&self.key.into(), &self.iv.into()).decrypt_padded::<Pkcs7>(&mut bytes);
+        plain.ok().map(Bytes::copy_from_slice)
+    }
 }
 
 impl fmt::Debug for MediaKey {
@@ -170,8 +154,6 @@ impl fmt::Debug for MediaKey {
 
 #[cfg(test)]
 mod tests {
-    use aes::cipher::BlockModeDecrypt;
-
     use super::*;
 
     const TARGET: Duration = Duration::from_secs(2);
@@ -180,21 +162,15 @@ mod tests {
         Cipher::new("https://keys.example/k".into(), "0123456789abcdef".into(), &[7; 32], rotation)
     }
 
-    fn decrypt(key: &MediaKey, bytes: &[u8]) -> Option<Vec<u8>> {
-        let mut bytes = bytes.to_vec();
-        let plain = cbc::Decryptor::<Aes128>::new(&key.key.into(), &key.iv.into()).decrypt_padded::<Pkcs7>(&mut bytes);
-        plain.ok().map(<[u8]>::to_vec)
-    }
-
     #[test]
     fn every_length_comes_back_and_another_key_gives_nothing() {
         let (key, other) = (cipher(Rotation::Never).key(5, 5, TARGET), cipher(Rotation::Never).key(6, 6, TARGET));
         for length in 0..50 {
-            let plain: Vec<u8> = (0..length).collect();
+            let plain = Bytes::from((0..length).collect::<Vec<u8>>());
             let bytes = key.encrypt(&plain);
             assert_eq!(bytes.len() % 16, 0);
-            assert_eq!(decrypt(&key, &bytes), Some(plain.clone()));
-            assert_ne!(decrypt(&other, &bytes), Some(plain));
+            assert_eq!(key.decrypt(&bytes), Some(plain.clone()));
+            assert_ne!(other.decrypt(&bytes), Some(plain));
         }
     }
 
@@ -226,7 +202,7 @@ mod tests {
         assert_eq!(key_id_of(key.kid()), Some("0123456789abcdef"));
         assert_eq!(key_of(&[7; 32], key.kid()), Some(key.key));
         assert_ne!(key_of(&[8; 32], key.kid()), Some(key.key));
-        let alone = Cipher { programme: 0, ..cipher.clone() }.key(1_795_000_007, 1_795_000_000, TARGET);
+        let alone = self::cipher(Rotation::Segments(3)).key(1_795_000_007, 1_795_000_000, TARGET);
         assert!(alone.key != key.key && alone.iv != key.iv && alone.kid != key.kid);
         for wrong in ["", "0123456789abcdef", &key.kid()[1..], &key.kid().to_uppercase(), &key.kid().replace('0', "é")] {
             assert_eq!(key_of(&[7; 32], wrong), None, "{wrong}");

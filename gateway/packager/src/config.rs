@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::captions::CaptionTrack;
+use crate::cipher::Cipher;
+use crate::rendition::Rendition;
+use crate::token::MediaTokens;
+
 /// The audio rendition's format: AAC-LC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioConfig {
@@ -39,6 +44,23 @@ pub struct PackagerConfig {
     pub first_discontinuity: u64,
     /// Complete segments that a playlist keeps at least; never fewer than 6, never under 3 × TARGETDURATION (rule 3).
     pub window: usize,
+    /// Media is encrypted.
+    pub cipher: Option<Cipher>,
+    /// Media names carry tokens.
+    pub tokens: Option<MediaTokens>,
+    /// EXT-X-START:TIME-OFFSET in milliseconds; negative from the end.
+    pub start_offset_ms: Option<i64>,
+    /// Caption tracks, at most [`RUNGS_MAX`](crate::RUNGS_MAX).
+    pub captions: Vec<CaptionTrack>,
+}
+
+impl PackagerConfig {
+    /// The playlists that come with others' segments: I-frames of every rung (not of encrypted media), and captions.
+    pub fn derived_renditions(&self) -> impl Iterator<Item = Rendition> + use<> {
+        let rungs = if self.cipher.is_none() { self.video.len() } else { 0 };
+        let numbered = |count: usize| 0..u8::try_from(count).unwrap_or(u8::MAX);
+        numbered(rungs).map(Rendition::IFrames).chain(numbered(self.captions.len()).map(Rendition::Captions))
+    }
 }
 
 impl Default for PackagerConfig {
@@ -51,6 +73,10 @@ impl Default for PackagerConfig {
             first_msn: 0,
             first_discontinuity: 0,
             window: 8,
+            cipher: None,
+            tokens: None,
+            start_offset_ms: None,
+            captions: Vec::new(),
         }
     }
 }

@@ -1,16 +1,21 @@
 //! The multivariant playlist (rule 9). Short enough to be written by hand; the tests read it with m3u8-rs.
 
+use crate::captions::CaptionTrack;
 use crate::config::AudioConfig;
 use crate::container::VideoFormat;
 use crate::rendition::Rendition;
 
 const AUDIO_GROUP: &str = "audio";
+const CAPTION_GROUP: &str = "captions";
 
 /// What it says.
 pub(crate) struct Variant<'a> {
     /// The format and pictures per second.
     pub video: Option<(&'a VideoFormat, f64)>,
     pub audio: Option<&'a AudioConfig>,
+    pub captions: &'a [CaptionTrack],
+    /// Peak of the I-frame playlist, where there is one.
+    pub i_frame_bps: Option<u64>,
     pub peak_bps: u64,
     pub average_bps: u64,
 }
@@ -24,6 +29,8 @@ pub(crate) fn render(variant: &Variant<'_>) -> String {
             Rendition::Audio.playlist_name(),
         );
     }
+    out += &captions(variant.captions);
+    let subtitles = if variant.captions.is_empty() { String::new() } else { format!(",SUBTITLES=\"{CAPTION_GROUP}\"") };
     let mut codecs: Vec<&str> = variant.video.iter().map(|(format, _)| format.codec.as_str()).collect();
     codecs.extend(variant.audio.map(|_| minamo_media::aac::CODEC_STRING));
     out += &format!(
@@ -37,8 +44,28 @@ pub(crate) fn render(variant: &Variant<'_>) -> String {
         if variant.audio.is_some() {
             out += &format!(",AUDIO=\"{AUDIO_GROUP}\"");
         }
+        out += &subtitles;
         out += ",CLOSED-CAPTIONS=NONE";
     }
     let uri = if variant.video.is_some() { Rendition::Video(0) } else { Rendition::Audio }.playlist_name();
-    out + "\n" + &uri + "\n"
+    out + "\n" + &uri + "\n" + &i_frames(variant)
+}
+
+fn captions(tracks: &[CaptionTrack]) -> String {
+    let line = |(track, of): (u8, &CaptionTrack)| {
+        let uri = Rendition::Captions(track).playlist_name();
+        let (language, name) = (&of.language, &of.name);
+        format!(
+            "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{CAPTION_GROUP}\",NAME=\"{name}\",LANGUAGE=\"{language}\",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI=\"{uri}\"\n"
+        )
+    };
+    (0..).zip(tracks).map(line).collect()
+}
+
+/// Rule 29.
+fn i_frames(variant: &Variant<'_>) -> String {
+    let (Some((format, _)), Some(bps)) = (variant.video, variant.i_frame_bps) else { return String::new() };
+    let (codec, width, height) = (&format.codec, format.width, format.height);
+    let uri = Rendition::IFrames(0).playlist_name();
+    format!("#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={bps},CODECS=\"{codec}\",RESOLUTION={width}x{height},URI=\"{uri}\"\n")
 }

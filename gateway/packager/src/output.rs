@@ -12,7 +12,7 @@ use crate::config::Limits;
 use crate::container::{Fragments, layout};
 use crate::rendition::Rendition;
 use crate::segment::{Part, SegmentHead};
-use crate::snapshot::{Report, Snapshot};
+use crate::snapshot::{Extras, Report, Snapshot};
 use crate::store::Store;
 
 #[derive(Debug)]
@@ -59,7 +59,12 @@ impl Output {
         let duration = Duration::from_nanos(nanos(duration, self.scale).max(0).unsigned_abs());
         let samples = bytes.as_ref().map(|bytes| layout(bytes, samples)).unwrap_or_default();
         let start = Timestamp::new(start.max(0), self.scale);
-        self.store.part(Part { duration, independent, start, bytes, samples });
+        let key = self.store.open.as_ref().and_then(|open| open.head.key.as_deref());
+        let (bytes, plain) = match (key, bytes) {
+            (Some(key), Some(plain)) => (Some(key.encrypt(&plain)), Some(plain)),
+            (_, bytes) => (bytes, None),
+        };
+        self.store.part(Part { duration, independent, start, bytes, plain, samples });
         self.grown = true;
     }
 
@@ -76,12 +81,13 @@ impl Output {
 
     pub(crate) fn report(&self) -> Option<Report> {
         let (msn, part) = self.store.last_part()?;
-        Some(Report { rendition: self.store.rendition, msn, part })
+        Some(Report { rendition: self.store.rendition, msn, part: Some(part) })
     }
 
     /// A new version; `others` are what the other renditions' latest parts are at this moment (rule 23).
-    pub(crate) fn publish(&mut self, others: Vec<Report>, ended: bool, hint: bool) {
-        self.snapshot = Some(Arc::new(Snapshot::new(&self.store, self.limits, others, ended, hint)));
+    pub(crate) fn publish(&mut self, others: Vec<Report>, extras: &Arc<Extras>, ended: bool, hint: bool) {
+        let extras = Arc::clone(extras);
+        self.snapshot = Some(Arc::new(Snapshot::new(&self.store, self.limits, others, extras, ended, hint)));
         self.grown = false;
     }
 }

@@ -13,13 +13,16 @@ use minamo_media::fmp4::Fmp4Error;
 use crate::audio::AudioCut;
 use crate::body::Body;
 use crate::boundary::{Boundary, VIDEO_SCALE, nanos, ticks};
+use crate::captions::Cue;
 use crate::config::{Limits, PackagerConfig};
 use crate::container::{CodecConfig, Format, VideoFormat};
+use crate::daterange::{DateRange, DateRangeRefused, DateRanges};
+use crate::derived::Derived;
 use crate::keyframe::KeyFrameAsker;
 use crate::multivariant::{self, Variant};
 use crate::rendition::Rendition;
 use crate::segment::{Init, SegmentHead};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Extras, Report, Snapshot};
 use crate::timeline::WallMap;
 use crate::video::{Cut, Picture};
 use sides::{AudioSide, VideoSide};
@@ -105,6 +108,8 @@ pub struct Packager {
     events: VecDeque<PackagerEvent>,
     key_frames_wanted: u64,
     multivariant: Option<Arc<Body>>,
+    ranges: DateRanges,
+    derived: Derived,
 }
 
 impl Packager {
@@ -121,6 +126,7 @@ impl Packager {
         };
         Ok(Self {
             asker: KeyFrameAsker::new(config.segment_target),
+            derived: Derived::new(&config.captions),
             config,
             limits,
             wall,
@@ -134,6 +140,7 @@ impl Packager {
             events: VecDeque::new(),
             key_frames_wanted: 0,
             multivariant: None,
+            ranges: DateRanges::default(),
         })
     }
 
@@ -210,6 +217,19 @@ impl Packager {
         epoch.checked_add(due)
     }
 
+    /// Timed metadata, in every rendition with the next part.
+    ///
+    /// # Errors
+    /// When rule 28 forbids it, or there is no room.
+    pub fn add_date_range(&mut self, range: &DateRange) -> Result<(), DateRangeRefused> {
+        self.ranges.add(range)
+    }
+
+    /// A caption for track number `track`, in its next segment. False when there is no such track.
+    pub fn add_caption(&mut self, track: usize, cue: &Cue) -> bool {
+        self.derived.caption(track, cue, self.wall)
+    }
+
     /// The programme is over: everything that is there goes out as complete parts and segments, without ENDLIST yet. Players
     /// (hls.js) do not fetch a part that they first see together with ENDLIST, so let them see it before [`Self::end`].
     pub fn finish(&mut self, now: Instant) {
@@ -252,6 +272,7 @@ impl Packager {
             Rendition::Video(0) => self.video.as_ref()?.output.snapshot.clone(),
             Rendition::Video(_) => None,
             Rendition::Audio => self.audio.as_ref()?.output.snapshot.clone(),
+            Rendition::IFrames(_) | Rendition::Captions(_) => self.derived.snapshot(rendition),
         }
     }
 
@@ -379,17 +400,27 @@ impl Packager {
         // Both lose the same segments at once, so that MEDIA-SEQUENCE and DISCONTINUITY-SEQUENCE stay equal (rule 5).
         let begins = self.outputs().map(|output| output.store.first_msn()).max().unwrap_or(0);
         let list_from = self.outputs().map(|output| output.store.must_list_from()).min().unwrap_or(0).max(begins);
+        let extras = self.extras(local, list_from);
         let video_report = self.video.as_ref().and_then(|video| video.output.report());
         let audio_report = self.audio.as_ref().and_then(|audio| audio.output.report());
         if let Some(video) = &mut self.video {
             video.output.store.trim(list_from, local);
-            let hint = !video.cutter.in_gap() && !self.finished;
-            video.output.publish(audio_report.into_iter().collect(), self.ended, hint);
         }
         if let Some(audio) = &mut self.audio {
             audio.output.store.trim(list_from, local);
-            audio.output.publish(video_report.into_iter().collect(), self.ended, !self.finished);
         }
+        let leaders = self.outputs().next().map(|leading| leading.store.all().0).unwrap_or_default();
+        let captions = self.derived.prepare(&leaders);
+        let reports = |other: Option<Report>| other.into_iter().chain(captions.iter().copied()).collect();
+        if let Some(video) = &mut self.video {
+            let hint = !video.cutter.in_gap() && !self.finished;
+            video.output.publish(reports(audio_report), &extras, self.ended, hint);
+        }
+        if let Some(audio) = &mut self.audio {
+            audio.output.publish(reports(video_report), &extras, self.ended, !self.finished);
+        }
+        let all: Vec<_> = [video_report, audio_report].into_iter().flatten().chain(captions).collect();
+        self.publish_derived(&all);
         self.refresh_multivariant();
         for (rendition, grown) in [(Rendition::Video(0), video_grown), (Rendition::Audio, audio_grown)] {
             let exists = self.snapshot(rendition).is_some();
@@ -397,6 +428,26 @@ impl Packager {
                 self.tell(PackagerEvent::Published(rendition));
             }
         }
+    }
+
+    /// I-frames and captions, which come with the leading rendition's segments.
+    fn publish_derived(&mut self, reports: &[Report]) {
+        let rungs: Vec<_> = self.video.iter().filter_map(|video| video.output.snapshot.clone()).collect();
+        let leading = rungs.first().cloned().or_else(|| self.audio.as_ref()?.output.snapshot.clone());
+        let Some(leading) = leading else { return };
+        for rendition in self.derived.update(&leading, &rungs, reports) {
+            self.tell(PackagerEvent::Published(rendition));
+        }
+    }
+
+    /// What all renditions of the next version share; segments before `list_from` are no longer in it.
+    fn extras(&mut self, local: Duration, list_from: u64) -> Arc<Extras> {
+        let first = |output: &crate::output::Output| {
+            output.store.listed().find(|segment| segment.head.msn >= list_from).map(|segment| segment.head.date)
+        };
+        let from = self.outputs().filter_map(first).min().unwrap_or_default();
+        let ranges = self.ranges.version(local, from, self.limits.skip_until());
+        Arc::new(Extras { tokens: self.config.tokens, start_offset_ms: self.config.start_offset_ms, ranges })
     }
 
     fn refresh_multivariant(&mut self) {
@@ -410,6 +461,8 @@ impl Packager {
         let variant = Variant {
             video,
             audio: self.config.audio.as_ref(),
+            captions: &self.config.captions,
+            i_frame_bps: self.derived.i_frame_bps(),
             // A player that trusts a number below the truth stalls.
             peak_bps: (peak + peak / 20).max(1),
             average_bps: average.max(1),

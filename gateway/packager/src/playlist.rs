@@ -6,7 +6,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use crate::derived::i_frame_bytes;
 use crate::directives::Skip;
+use crate::rendition::Rendition;
 use crate::segment::{Part, Segment, SegmentHead};
 use crate::snapshot::View;
 
@@ -38,26 +40,37 @@ pub(crate) fn render(view: &View, skip: Option<Skip>) -> String {
 
 fn write_playlist(out: &mut String, view: &View, skip: Option<Skip>) -> std::fmt::Result {
     let skipped = if skip.is_some() { skippable(view) } else { 0 };
-    let version = if skipped > 0 && skip == Some(Skip::V2) { VERSION_SKIP_V2 } else { VERSION };
-    write_header(out, view, version)?;
-    if skipped > 0 {
-        writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
-    }
+    let v2 = skipped > 0 && skip == Some(Skip::V2);
+    write_header(out, view, if v2 { VERSION_SKIP_V2 } else { VERSION })?;
+    write_skip(out, view, skipped, v2)?;
+    view.extras.ranges.write(out, v2.then(|| view.limits.skip_until()));
     let listed = &view.listed_segments()[skipped..];
     let tagged = first_with_parts(view, listed);
-    let mut init = None;
+    let mut in_force = InForce::default();
     for (index, segment) in listed.iter().enumerate() {
-        write_head(out, view, &segment.head, &mut init)?;
-        if index >= tagged {
+        write_head(out, view, &segment.head, &mut in_force)?;
+        if index >= tagged && view.rendition.has_parts() {
             write_parts(out, view, segment.head.msn, &segment.parts)?;
         }
         write_segment(out, view, segment)?;
     }
     if let Some(open) = view.open.as_ref().filter(|open| !open.parts.is_empty()) {
-        write_head(out, view, &open.head, &mut init)?;
+        write_head(out, view, &open.head, &mut in_force)?;
         write_parts(out, view, open.head.msn, &open.parts)?;
     }
     write_end(out, view)
+}
+
+/// Rule 21. `v2` leaves out date ranges, too, and so names those that have gone.
+fn write_skip(out: &mut String, view: &View, skipped: usize, v2: bool) -> std::fmt::Result {
+    if skipped == 0 {
+        return Ok(());
+    }
+    write!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
+    if v2 {
+        view.extras.ranges.write_removed(out, view.limits.skip_until());
+    }
+    writeln!(out)
 }
 
 fn write_header(out: &mut String, view: &View, version: u32) -> std::fmt::Result {
@@ -68,11 +81,20 @@ fn write_header(out: &mut String, view: &View, version: u32) -> std::fmt::Result
     writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}")?;
     writeln!(out, "#EXT-X-TARGETDURATION:{}", view.limits.target_duration_secs)?;
     write!(out, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={}", view.limits.skip_until().as_secs())?;
-    writeln!(out, ",PART-HOLD-BACK={:.5},HOLD-BACK={hold_back}", part_target * 3.0)?;
-    writeln!(out, "#EXT-X-PART-INF:PART-TARGET={part_target:.5}")?;
+    writeln!(out, ",CAN-SKIP-DATERANGES=YES,PART-HOLD-BACK={:.5},HOLD-BACK={hold_back}", part_target * 3.0)?;
+    if view.rendition.has_parts() {
+        writeln!(out, "#EXT-X-PART-INF:PART-TARGET={part_target:.5}")?;
+    }
     writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{first}")?;
     writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", view.discontinuity_sequence)?;
-    writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")
+    if matches!(view.rendition, Rendition::IFrames(_)) {
+        writeln!(out, "#EXT-X-I-FRAMES-ONLY")?;
+    }
+    writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+    match view.extras.start_offset_ms {
+        Some(offset) => writeln!(out, "#EXT-X-START:TIME-OFFSET={}", offset as f64 / 1000.0),
+        None => Ok(()),
+    }
 }
 
 /// Rounded up to five places, so that no part's rounded duration is above it.
@@ -92,14 +114,26 @@ fn first_with_parts(view: &View, listed: &[std::sync::Arc<Segment>]) -> usize {
     0
 }
 
-/// Rule 11: all that holds for the segment stands before its first part.
-fn write_head(out: &mut String, view: &View, head: &SegmentHead, init: &mut Option<u64>) -> std::fmt::Result {
+/// Tags that hold until another one comes: what was written last.
+#[derive(Default)]
+struct InForce {
+    init: Option<u64>,
+    kid: Option<String>,
+}
+
+/// Rule 11: all that holds for the segment stands before its first part. The key comes first, because it holds for the init section.
+fn write_head(out: &mut String, view: &View, head: &SegmentHead, in_force: &mut InForce) -> std::fmt::Result {
     if head.discontinuity {
         writeln!(out, "#EXT-X-DISCONTINUITY")?;
     }
-    if let Some(map) = head.init.as_ref().filter(|map| head.discontinuity || *init != Some(map.number)) {
-        writeln!(out, "#EXT-X-MAP:URI=\"{}\"", view.rendition.init_name(map.number))?;
-        *init = Some(map.number);
+    if let Some(key) = head.key.as_ref().filter(|key| in_force.kid.as_deref() != Some(key.kid())) {
+        writeln!(out, "{}", key.tag())?;
+        in_force.kid = Some(key.kid().to_owned());
+    }
+    if let Some(init) = head.init.as_ref().filter(|init| head.discontinuity || in_force.init != Some(init.number)) {
+        let name = view.rendition.init_name(init.number);
+        writeln!(out, "#EXT-X-MAP:URI=\"{name}{}\"", view.token(init.number))?;
+        in_force.init = Some(init.number);
     }
     writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", iso_date(head.date))
 }
@@ -107,7 +141,7 @@ fn write_head(out: &mut String, view: &View, head: &SegmentHead, init: &mut Opti
 fn write_parts(out: &mut String, view: &View, msn: u64, parts: &[Part]) -> std::fmt::Result {
     for (index, part) in parts.iter().enumerate() {
         let name = view.rendition.part_name(msn, index);
-        write!(out, "#EXT-X-PART:DURATION={:.5},URI=\"{name}\"", part.duration.as_secs_f64())?;
+        write!(out, "#EXT-X-PART:DURATION={:.5},URI=\"{name}{}\"", part.duration.as_secs_f64(), view.token(msn))?;
         if part.independent {
             out.push_str(",INDEPENDENT=YES");
         }
@@ -120,11 +154,16 @@ fn write_parts(out: &mut String, view: &View, msn: u64, parts: &[Part]) -> std::
 }
 
 fn write_segment(out: &mut String, view: &View, segment: &Segment) -> std::fmt::Result {
-    if segment.bytes.is_none() {
+    let i_frames = matches!(view.rendition, Rendition::IFrames(_));
+    let range = i_frame_bytes(segment).filter(|_| i_frames);
+    if segment.bytes.is_none() || (i_frames && range.is_none()) {
         writeln!(out, "#EXT-X-GAP")?;
     }
     writeln!(out, "#EXTINF:{:.5},", segment.duration.as_secs_f64())?;
-    writeln!(out, "{}", view.rendition.segment_name(segment.head.msn))
+    if let Some(length) = range {
+        writeln!(out, "#EXT-X-BYTERANGE:{length}@0")?;
+    }
+    writeln!(out, "{}{}", view.rendition.segment_name(segment.head.msn), view.token(segment.head.msn))
 }
 
 fn write_end(out: &mut String, view: &View) -> std::fmt::Result {
@@ -132,11 +171,16 @@ fn write_end(out: &mut String, view: &View) -> std::fmt::Result {
         return writeln!(out, "#EXT-X-ENDLIST");
     }
     if let Some((msn, part)) = view.hinted() {
-        writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}\"", view.rendition.part_name(msn, part))?;
+        let name = view.rendition.part_name(msn, part);
+        writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{name}{}\"", view.token(msn))?;
     }
     for report in &view.reports {
         let uri = report.rendition.playlist_name();
-        writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={},LAST-PART={}", report.msn, report.part)?;
+        write!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={}", report.msn)?;
+        match report.part {
+            Some(part) => writeln!(out, ",LAST-PART={part}")?,
+            None => writeln!(out)?,
+        }
     }
     Ok(())
 }

@@ -12,6 +12,10 @@ pub enum Rendition {
     Video(u8),
     /// AAC, `audio.m3u8`, `a-…`.
     Audio,
+    /// The key frames of a rung, as byte ranges of its segments: `iframes.m3u8`, `iframes-1.m3u8`, and so on.
+    IFrames(u8),
+    /// A caption track, WebVTT: `captions.m3u8` with `c-…`, then `captions-1.m3u8` with `c1-…`, and so on.
+    Captions(u8),
 }
 
 impl Rendition {
@@ -22,6 +26,10 @@ impl Rendition {
             Self::Video(0) => "video.m3u8".into(),
             Self::Video(rung) => format!("video-{rung}.m3u8").into(),
             Self::Audio => "audio.m3u8".into(),
+            Self::IFrames(0) => "iframes.m3u8".into(),
+            Self::IFrames(rung) => format!("iframes-{rung}.m3u8").into(),
+            Self::Captions(0) => "captions.m3u8".into(),
+            Self::Captions(track) => format!("captions-{track}.m3u8").into(),
         }
     }
 
@@ -31,7 +39,18 @@ impl Rendition {
         match name {
             "video.m3u8" => Some(Self::Video(0)),
             "audio.m3u8" => Some(Self::Audio),
-            _ => rung(name.strip_prefix("video-")?.strip_suffix(".m3u8")?).map(Self::Video),
+            "iframes.m3u8" => Some(Self::IFrames(0)),
+            "captions.m3u8" => Some(Self::Captions(0)),
+            _ => {
+                let (kind, number) = name.strip_suffix(".m3u8")?.split_once('-')?;
+                let of = match kind {
+                    "video" => Self::Video,
+                    "iframes" => Self::IFrames,
+                    "captions" => Self::Captions,
+                    _ => return None,
+                };
+                rung(number).map(of)
+            }
         }
     }
 
@@ -41,16 +60,23 @@ impl Rendition {
         match name.split_once('-')?.0 {
             "v" => Some(Self::Video(0)),
             "a" => Some(Self::Audio),
-            prefix => rung(prefix.strip_prefix('v')?).map(Self::Video),
+            "c" => Some(Self::Captions(0)),
+            prefix => match prefix.split_at_checked(1)? {
+                ("v", number) => rung(number).map(Self::Video),
+                ("c", number) => rung(number).map(Self::Captions),
+                _ => None,
+            },
         }
     }
 
     /// What the names of its media begin with, up to the `-`.
     pub(crate) fn prefix(self) -> Cow<'static, str> {
         match self {
-            Self::Video(0) => "v".into(),
-            Self::Video(rung) => format!("v{rung}").into(),
+            Self::Video(0) | Self::IFrames(0) => "v".into(),
+            Self::Video(rung) | Self::IFrames(rung) => format!("v{rung}").into(),
             Self::Audio => "a".into(),
+            Self::Captions(0) => "c".into(),
+            Self::Captions(track) => format!("c{track}").into(),
         }
     }
 
@@ -58,9 +84,21 @@ impl Rendition {
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Video(_) => "video/mp4",
+            Self::Video(_) | Self::IFrames(_) => "video/mp4",
             Self::Audio => "audio/mp4",
+            Self::Captions(_) => "text/vtt",
         }
+    }
+
+    /// What the names of its segments end with.
+    pub(crate) fn extension(self) -> &'static str {
+        if matches!(self, Self::Captions(_)) { ".vtt" } else { ".m4s" }
+    }
+
+    /// Its segments are made of parts. Those of the others come with their segment.
+    #[must_use]
+    pub fn has_parts(self) -> bool {
+        matches!(self, Self::Video(_) | Self::Audio)
     }
 
     /// Name of a part, relative to the playlist.
@@ -72,7 +110,7 @@ impl Rendition {
     /// Name of a segment, relative to the playlist.
     #[must_use]
     pub fn segment_name(self, msn: u64) -> String {
-        format!("{}-{msn}.m4s", self.prefix())
+        format!("{}-{msn}{}", self.prefix(), self.extension())
     }
 
     /// Name of an init segment, relative to the playlist.
@@ -95,12 +133,17 @@ mod tests {
 
     #[test]
     fn names_lead_back_to_their_renditions() {
-        for rendition in (0..RUNGS_MAX as u8).map(Rendition::Video).chain([Rendition::Audio]) {
+        let numbered = (0..RUNGS_MAX as u8).flat_map(|n| [Rendition::Video(n), Rendition::Captions(n)]);
+        for rendition in numbered.chain([Rendition::Audio]) {
             assert_eq!(Rendition::of_playlist(&rendition.playlist_name()), Some(rendition));
             for name in [rendition.part_name(7, 0), rendition.segment_name(7), rendition.init_name(7)] {
                 assert_eq!(Rendition::of_media(&name), Some(rendition), "{name}");
             }
         }
+        for rendition in (0..RUNGS_MAX as u8).map(Rendition::IFrames) {
+            assert_eq!(Rendition::of_playlist(&rendition.playlist_name()), Some(rendition));
+        }
+        assert_eq!(Rendition::Captions(1).segment_name(7), "c1-7.vtt");
         assert_eq!(Rendition::Video(0).part_name(7, 2), "v-7.2.m4s");
         assert_eq!(Rendition::Video(2).init_name(7), "v2-init-7.mp4");
     }

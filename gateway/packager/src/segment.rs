@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use minamo_media::Timestamp;
 
+use crate::cipher::MediaKey;
 use crate::container::Format;
 
 /// Where one sample lies in its part.
@@ -28,6 +29,8 @@ pub struct Part {
     pub(crate) independent: bool,
     pub(crate) start: Timestamp,
     pub(crate) bytes: Option<Bytes>,
+    /// Before encryption, until the segment is complete.
+    pub(crate) plain: Option<Bytes>,
     pub(crate) samples: Arc<[SampleLayout]>,
 }
 
@@ -50,7 +53,7 @@ impl Part {
         self.bytes.is_none()
     }
 
-    /// One `moof` + `mdat`. `None`: a gap.
+    /// One `moof` + `mdat`, encrypted where the segment has a key. `None`: a gap.
     #[must_use]
     pub fn bytes(&self) -> Option<&Bytes> {
         self.bytes.as_ref()
@@ -105,6 +108,7 @@ pub struct SegmentHead {
     pub(crate) date: Duration,
     pub(crate) start: Timestamp,
     pub(crate) init: Option<Init>,
+    pub(crate) key: Option<Arc<MediaKey>>,
 }
 
 impl SegmentHead {
@@ -132,6 +136,12 @@ impl SegmentHead {
         self.start
     }
 
+    /// EXT-X-KEY: what its bytes, its parts' and its init section's are encrypted under.
+    #[must_use]
+    pub fn key(&self) -> Option<&Arc<MediaKey>> {
+        self.key.as_ref()
+    }
+
     /// EXT-X-MAP. `None` only for gaps before the rendition's first picture.
     #[must_use]
     pub fn init(&self) -> Option<&Init> {
@@ -149,11 +159,17 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Joins the parts. They become slices of the segment, so that nothing is kept twice (rule 13 holds by construction).
+    /// Joins the parts. They become slices of the segment, so that nothing is kept twice (rule 13 holds by construction). Encrypted
+    /// ones stay what they are: a part ends with padding, so only what is decrypted can be joined.
     pub(crate) fn seal(head: SegmentHead, mut parts: Vec<Part>) -> Self {
         let duration = parts.iter().map(|part| part.duration).sum();
         let whole = parts.iter().all(|part| part.bytes.is_some());
-        let bytes = whole.then(|| join(&mut parts));
+        let bytes = match &head.key {
+            _ if !whole => None,
+            None => Some(join(&mut parts)),
+            Some(key) => Some(key.encrypt(&joined(parts.iter().filter_map(|part| part.plain.as_ref())))),
+        };
+        parts.iter_mut().for_each(|part| part.plain = None);
         Self { head, parts, duration, bytes }
     }
 
@@ -179,7 +195,7 @@ impl Segment {
         &self.parts
     }
 
-    /// Its parts joined. `None` when one of them is a gap (EXT-X-GAP).
+    /// Its parts joined, and encrypted as a whole where it has a key. `None` when one of them is a gap (EXT-X-GAP).
     #[must_use]
     pub fn bytes(&self) -> Option<&Bytes> {
         self.bytes.as_ref()
@@ -213,12 +229,14 @@ impl OpenSegment {
     }
 }
 
-fn join(parts: &mut [Part]) -> Bytes {
+fn joined<'a>(parts: impl Iterator<Item = &'a Bytes>) -> Bytes {
     let mut joined = BytesMut::new();
-    for bytes in parts.iter().filter_map(|part| part.bytes.as_ref()) {
-        joined.extend_from_slice(bytes);
-    }
-    let joined = joined.freeze();
+    parts.for_each(|bytes| joined.extend_from_slice(bytes));
+    joined.freeze()
+}
+
+fn join(parts: &mut [Part]) -> Bytes {
+    let joined = joined(parts.iter().filter_map(|part| part.bytes.as_ref()));
     let mut at = 0;
     for bytes in parts.iter_mut().filter_map(|part| part.bytes.as_mut()) {
         let end = at + bytes.len();

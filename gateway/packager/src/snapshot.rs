@@ -7,11 +7,13 @@ use bytes::Bytes;
 
 use crate::body::Body;
 use crate::config::Limits;
+use crate::daterange::Ranges;
 use crate::directives::{Directives, Skip};
 use crate::playlist;
 use crate::rendition::Rendition;
 use crate::segment::{OpenSegment, Segment};
 use crate::store::Store;
+use crate::token::MediaTokens;
 
 /// The answer to a request for a media playlist.
 #[derive(Clone, Debug)]
@@ -49,11 +51,22 @@ pub enum Media {
 pub(crate) struct Report {
     pub rendition: Rendition,
     pub msn: u64,
-    pub part: u64,
+    /// `None`: it has no parts.
+    pub part: Option<u64>,
+}
+
+/// What is the same in all renditions of a programme.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    pub tokens: Option<MediaTokens>,
+    /// EXT-X-START.
+    pub start_offset_ms: Option<i64>,
+    /// EXT-X-DATERANGE.
+    pub ranges: Ranges,
 }
 
 /// What a playlist is rendered from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct View {
     pub rendition: Rendition,
     pub limits: Limits,
@@ -69,9 +82,15 @@ pub(crate) struct View {
     pub hint: bool,
     /// Of every other rendition.
     pub reports: Vec<Report>,
+    pub extras: Arc<Extras>,
 }
 
 impl View {
+    /// What stands behind the names of media of segment `number`.
+    pub(crate) fn token(&self, number: u64) -> String {
+        self.extras.tokens.as_ref().map(|tokens| tokens.query(number)).unwrap_or_default()
+    }
+
     pub(crate) fn listed_segments(&self) -> &[Arc<Segment>] {
         &self.segments[self.listed..]
     }
@@ -99,7 +118,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn new(store: &Store, limits: Limits, reports: Vec<Report>, ended: bool, hint: bool) -> Self {
+    pub(crate) fn new(store: &Store, limits: Limits, reports: Vec<Report>, extras: Arc<Extras>, ended: bool, hint: bool) -> Self {
         let (segments, listed) = store.all();
         let view = View {
             rendition: store.rendition,
@@ -112,7 +131,12 @@ impl Snapshot {
             ended,
             hint,
             reports,
+            extras,
         };
+        Self::of(view)
+    }
+
+    pub(crate) fn of(view: View) -> Self {
         Self { view, full: OnceLock::new(), delta: OnceLock::new(), delta_v2: OnceLock::new() }
     }
 
@@ -304,7 +328,7 @@ impl Name {
         if let Some(number) = rest.strip_prefix("init-") {
             return Some(Self::Init(decimal(number.strip_suffix(".mp4")?)?));
         }
-        let stem = rest.strip_suffix(".m4s")?;
+        let stem = rest.strip_suffix(rendition.extension())?;
         match stem.split_once('.') {
             None => Some(Self::Segment(decimal(stem)?)),
             Some((msn, part)) => Some(Self::Part(decimal(msn)?, usize::try_from(decimal(part)?).ok()?)),

@@ -29,7 +29,7 @@ pub mod whip;
 
 pub use config::{DataDefaults, SignalingConfig};
 pub use media_plane::{Busy, MediaPlane, OnPeerEvent};
-pub use programmes::{PlaylistPath, Programmes, Transcoding};
+pub use programmes::{Caption, CaptionTime, Captions, Later, Metadata, MetadataRefused, PlaylistPath, Programmes, Transcoding};
 pub use reach::RelayPolicy;
 pub use session::Timing;
 pub use signaling::Signaling;

@@ -30,6 +30,10 @@ pub(super) fn judge(
         same_discontinuities(this, name, other, &mut found);
         keeps_up(this, name, other, &mut found);
     }
+    let ranges = renditions.get(rendition).map(|this| &this.ranges);
+    for (name, other) in others() {
+        ranges.inspect(|ours| ours.judge_beside(name, &other.ranges, &mut found));
+    }
     if multivariant.is_some_and(|multivariant| multivariant.is_sound(rendition)) {
         found.extend(hole_in_the_sound(this));
     }
@@ -144,7 +148,8 @@ fn reports(
     let Some(msn) = report.msn else {
         return add(format!("the report for {name} has no LAST-MSN"));
     };
-    if this.part_target.is_some() && report.part.is_none() {
+    let has_parts = |other: &MediaPlaylist| other.part_target.is_some();
+    if other.and_then(Rendition::current).is_some_and(has_parts) && report.part.is_none() {
         return add(format!("the report for {name} has no LAST-PART"));
     }
     let part = report.part.and_then(|part| i64::try_from(part).ok()).unwrap_or(-1);
@@ -168,6 +173,19 @@ fn strange_reports(this: &MediaPlaylist, rendition: &str, renditions: &Rendition
                 found.push(Violation::new(23, format!("a report for {uri}, which is no rendition")));
             }
             Some(_) => {}
+        }
+    }
+    found
+}
+
+/// Rule 28: what one rendition ever listed all have listed.
+pub(super) fn judge_ranges(renditions: &Renditions) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (name, this) in renditions {
+        for (other_name, other) in renditions.iter().filter(|(other, _)| *other != name) {
+            if let Some(id) = this.ranges.lacks(&other.ranges) {
+                found.push(Violation::new(28, format!("{name}: date range {id} of {other_name} never came")));
+            }
         }
     }
     found

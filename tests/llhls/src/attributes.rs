@@ -153,6 +153,18 @@ impl Attributes {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
+    /// How many there are.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "an empty list is refused where it is read")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Names with their values, quoted or not.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.text.as_str()))
+    }
+
     /// Of a quoted string.
     #[must_use]
     pub fn quoted(&self, name: &str) -> Option<&str> {

@@ -93,8 +93,9 @@ fn removal(old: &MediaPlaylist, new: &MediaPlaylist, found: &mut Found) {
 
 fn head(before: &Segment, after: &Segment, found: &mut Found) {
     let msn = before.msn;
-    if before.discontinuity != after.discontinuity || before.map != after.map {
-        found.push(Violation::new(3, format!("segment {msn} changed its EXT-X-DISCONTINUITY or EXT-X-MAP")));
+    if before.discontinuity != after.discontinuity || before.map != after.map || before.key != after.key {
+        let what = format!("segment {msn} changed its EXT-X-DISCONTINUITY, EXT-X-MAP or EXT-X-KEY");
+        found.push(Violation::new(3, what));
     } else if before.discontinuity_number != after.discontinuity_number {
         let (was, is) = (before.discontinuity_number, after.discontinuity_number);
         found.push(Violation::new(

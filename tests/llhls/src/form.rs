@@ -22,6 +22,7 @@ pub(super) fn judge(playlist: &MediaPlaylist) -> Found {
     heads(playlist, &mut found);
     server_control(playlist, &mut found);
     hints(playlist, &mut found);
+    super::keys::judge(playlist, &mut found);
     found
 }
 
@@ -64,7 +65,8 @@ fn discontinuities(playlist: &MediaPlaylist, found: &mut Found) {
         found.push(Violation::new(5, "no EXT-X-DISCONTINUITY-SEQUENCE"));
     }
     for (before, after) in playlist.all().zip(playlist.all().skip(1)) {
-        if before.map != after.map && !after.discontinuity {
+        // A new key has an init section of its own; whether it says the same is seen in its bytes.
+        if before.map != after.map && before.key == after.key && !after.discontinuity {
             found.push(Violation::new(5, format!("segment {} has another EXT-X-MAP and no EXT-X-DISCONTINUITY", after.msn)));
         }
     }
@@ -165,7 +167,8 @@ fn retention(playlist: &MediaPlaylist, found: &mut Found) {
 /// Rule 11.
 fn heads(playlist: &MediaPlaylist, found: &mut Found) {
     found.extend(playlist.misplaced.iter().map(|what| Violation::new(11, what.clone())));
-    if let Some(segment) = playlist.all().find(|segment| segment.map.is_none()) {
+    let text = |segment: &Segment| segment.uri.split('?').next().is_some_and(|path| path.ends_with(".vtt"));
+    if let Some(segment) = playlist.all().find(|segment| segment.map.is_none() && !text(segment)) {
         found.push(Violation::new(11, format!("segment {} has no EXT-X-MAP before it", segment.msn)));
     }
 }

@@ -9,9 +9,9 @@
 //! 0 form of a playlist · 1 TARGETDURATION · 2 every version adds · 3 append, remove in order · 4 how long media stays ·
 //! 5 discontinuities · 6 dates · 7 alike in all renditions · 8 the end · 9 multivariant · 10 part durations · 11 tags before
 //! parts · 12 hold-back · 13 parts joined, IDRs · 14 gaps · 15–19 blocking reload and directives · 21 delta updates ·
-//! 22 hints · 23 reports · 24 transport · 25 caching · 26 `Date`.
+//! 22 hints · 23 reports · 24 transport · 25 caching · 26 `Date` · 27 keys · 28 date ranges · 29 I-frames · 30 gaps keep their time.
 //!
-//! Live playlists with fMP4 are judged; the bytes of parts that are byte ranges are not.
+//! Live playlists with fMP4 are judged, plain or under AES-128 ([`Checker::add_key`]); the bytes of parts that are byte ranges are not.
 
 mod across;
 mod attributes;
@@ -20,10 +20,13 @@ mod boxes;
 mod change;
 mod form;
 mod headers;
+mod iframes;
+mod keys;
 mod media;
 mod multivariant;
 mod parse;
 mod playlist;
+mod ranges;
 mod rendition;
 mod sabotage;
 pub mod sample;
@@ -36,6 +39,8 @@ use std::time::Duration;
 
 pub use attributes::{Attributes, Date, Seconds};
 pub use headers::{Kind, judge_headers};
+pub use iframes::{IFrame, judge_iframes};
+pub use keys::Key;
 pub use multivariant::Multivariant;
 pub use parse::parse;
 pub use playlist::{Hint, MediaPlaylist, Part, Report, Segment};
@@ -88,6 +93,7 @@ pub struct Answer<'a> {
 pub struct Checker {
     multivariant: Option<Multivariant>,
     renditions: BTreeMap<String, Rendition>,
+    keys: BTreeMap<String, [u8; 16]>,
 }
 
 impl Checker {
@@ -95,6 +101,17 @@ impl Checker {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The key behind the URI of an EXT-X-KEY. Media under keys that are not known is not looked into.
+    pub fn add_key(&mut self, uri: &str, key: [u8; 16]) {
+        self.keys.insert(uri.to_owned(), key);
+    }
+
+    /// Does anything wait for the key behind this URI?
+    #[must_use]
+    pub fn lacks_key(&self, uri: &str) -> bool {
+        !self.keys.contains_key(uri)
     }
 
     /// Rule 9. Names the renditions that the others must report.
@@ -134,7 +151,7 @@ impl Checker {
         found.extend(asked.judge_body(&playlist));
         found.extend(form::judge(&playlist));
         found.extend(of.advance(at, playlist));
-        found.extend(of.settle_media());
+        found.extend(of.settle_media(&self.keys));
         found.extend(across::judge(&self.renditions, self.multivariant.as_ref(), rendition, at));
         named(rendition, found)
     }
@@ -151,8 +168,8 @@ impl Checker {
         body: &[u8],
     ) -> Vec<Violation> {
         let of = self.renditions.entry(rendition.to_owned()).or_default();
-        let mut found = of.receive(at, uri, status, bytes_len, body);
-        found.extend(of.settle_media());
+        let mut found = of.receive(at, uri, status, bytes_len, body, &self.keys);
+        found.extend(of.settle_media(&self.keys));
         if let (Some(multivariant), Some(init)) = (&self.multivariant, of.new_init()) {
             found.extend(multivariant.judge_init(rendition, &init));
         }
@@ -160,11 +177,13 @@ impl Checker {
         named(rendition, found)
     }
 
-    /// What only a whole run shows: rule 9's BANDWIDTH.
+    /// What only a whole run shows: rule 9's BANDWIDTH, and that date ranges are in every rendition (28).
     #[must_use]
     pub fn finish(&self) -> Vec<Violation> {
         let peak = |rendition: &str| self.renditions.get(rendition).and_then(Rendition::peak_bps);
-        self.multivariant.as_ref().map(|multivariant| multivariant.judge_peak(peak)).unwrap_or_default()
+        let mut found = self.multivariant.as_ref().map(|multivariant| multivariant.judge_peak(peak)).unwrap_or_default();
+        found.extend(across::judge_ranges(&self.renditions));
+        found
     }
 
     /// The newest version that was seen.

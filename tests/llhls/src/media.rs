@@ -1,11 +1,14 @@
 //! Bytes held against the playlist: durations, continuity, IDRs, parts joined (1, 5, 10, 13, 25).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Violation;
 use super::attributes::{Date, NANOS, Seconds};
 use super::boxes::{self, Fragment, Init};
+use super::keys::Key;
 use super::playlist::{MediaPlaylist, Part, Segment};
+use super::rendition::Keys;
 
 type Found = Vec<Violation>;
 
@@ -53,12 +56,17 @@ impl Media {
         }
     }
 
-    pub(super) fn take_init(&mut self, uri: &str, body: &[u8]) -> Found {
+    pub(super) fn take_init(&mut self, uri: &str, body: &[u8], key: Option<&Key>, msn: u64, keys: &Keys) -> Found {
         let found = self.take(uri, body);
         if self.inits.contains_key(uri) {
             return found;
         }
-        match boxes::init(body) {
+        let plain = match plain(body, key, msn, keys) {
+            Plain::Here(plain) => plain,
+            Plain::NoKey => return found,
+            Plain::NotOfKey => return vec![Violation::new(27, format!("{uri} is not under its EXT-X-KEY"))],
+        };
+        match boxes::init(&plain) {
             Ok(init) => {
                 self.new_init = Some(init.clone());
                 self.inits.insert(uri.to_owned(), init);
@@ -79,15 +87,22 @@ impl Media {
     }
 
     /// Judges everything whose bytes and tags are both there by now, once.
-    pub(super) fn settle<'a>(&mut self, playlist: &MediaPlaylist, known: impl Iterator<Item = &'a Segment>) -> Found {
+    pub(super) fn settle<'a>(
+        &mut self,
+        playlist: &MediaPlaylist,
+        known: impl Iterator<Item = &'a Segment>,
+        keys: &Keys,
+    ) -> Found {
         let mut found = Found::new();
         self.fresh = 0;
         let mut before: Option<(&Segment, usize)> = None;
+        let mut previous: Option<&Segment> = None;
         for segment in known {
+            self.same_init(previous.replace(segment), segment, &mut found);
             let init = segment.map.as_ref().and_then(|map| self.inits.get(map)).cloned();
             for (index, part) in segment.parts.iter().enumerate() {
                 if let Some(init) = init.as_ref().filter(|_| !part.gap && !part.ranged) {
-                    self.part(playlist, segment, index, part, init, &mut found);
+                    self.part(playlist, segment, index, (part, keys), init, &mut found);
                 }
                 self.joint(before, segment, index, &mut found);
                 before = Some((segment, index));
@@ -96,16 +111,47 @@ impl Media {
                 before = None;
             }
             if let Some(init) = init.as_ref().filter(|_| !segment.uri.is_empty() && !segment.gap) {
-                self.whole(playlist, segment, init, &mut found);
+                self.whole(playlist, segment, (init, keys), &mut found);
             }
         }
         found
     }
 
-    fn part(&mut self, playlist: &MediaPlaylist, segment: &Segment, index: usize, part: &Part, init: &Init, found: &mut Found) {
+    /// Rule 5: where nothing but the key changes, the init section says the same as before.
+    fn same_init(&self, previous: Option<&Segment>, segment: &Segment, found: &mut Found) {
+        let Some(previous) = previous.filter(|previous| previous.msn + 1 == segment.msn && !segment.discontinuity) else {
+            return;
+        };
+        let of = |segment: &Segment| segment.map.as_ref().and_then(|map| self.inits.get(map));
+        if let (Some(before), Some(after)) = (of(previous), of(segment))
+            && before != after
+        {
+            let what = format!("segment {} has another init section and no EXT-X-DISCONTINUITY", segment.msn);
+            found.push(Violation::new(5, what));
+        }
+    }
+
+    fn part(
+        &mut self,
+        playlist: &MediaPlaylist,
+        segment: &Segment,
+        index: usize,
+        (part, keys): (&Part, &Keys),
+        init: &Init,
+        found: &mut Found,
+    ) {
         let key = (segment.msn, index);
         let Some(bytes) = self.bytes.get(&part.uri).filter(|_| !self.parts.contains_key(&key)) else { return };
-        match boxes::fragments(bytes, init) {
+        let bytes = match plain(bytes, segment.key.as_ref(), segment.msn, keys) {
+            Plain::Here(bytes) => bytes,
+            Plain::NoKey => return,
+            Plain::NotOfKey => {
+                found.push(Violation::new(27, format!("{} is not under its EXT-X-KEY", part.uri)));
+                self.parts.insert(key, None);
+                return;
+            }
+        };
+        match boxes::fragments(&bytes, init) {
             Err(fault) => {
                 found.push(Violation::new(13, format!("{} cannot be read: {fault}", part.uri)));
                 self.parts.insert(key, None);
@@ -147,20 +193,31 @@ impl Media {
         }
     }
 
-    /// Rule 13 for a whole segment, and its real duration (rule 1).
-    fn whole(&mut self, playlist: &MediaPlaylist, segment: &Segment, init: &Init, found: &mut Found) {
+    /// Rule 13 for a whole segment, and its real duration (rule 1). Under a key it is what parts and segment decrypt to that is joined:
+    /// each is encrypted by itself (rfc8216bis §6.2.3).
+    fn whole(&mut self, playlist: &MediaPlaylist, segment: &Segment, (init, keys): (&Init, &Keys), found: &mut Found) {
         let Some(bytes) = self.bytes.get(&segment.uri) else { return };
-        let parts: Option<Vec<&Vec<u8>>> = segment.parts.iter().map(|part| self.bytes.get(&part.uri)).collect();
-        if segment.parts.iter().any(|part| part.gap || part.ranged) {
+        if self.segments.contains(&segment.msn) || segment.parts.iter().any(|part| part.gap || part.ranged) {
             return;
         }
-        let Some(parts) = parts.filter(|_| !self.segments.contains(&segment.msn)) else { return };
+        let key = segment.key.as_ref();
+        let of = |part: &Part| self.bytes.get(&part.uri).map(|bytes| plain(bytes, key, segment.msn, keys));
+        let Some(parts) = segment.parts.iter().map(of).collect::<Option<Vec<_>>>() else { return };
+        let bytes = match plain(bytes, key, segment.msn, keys) {
+            Plain::Here(bytes) => bytes,
+            Plain::NoKey => return,
+            Plain::NotOfKey => {
+                self.segments.insert(segment.msn);
+                return found.push(Violation::new(27, format!("{} is not under its EXT-X-KEY", segment.uri)));
+            }
+        };
         self.segments.insert(segment.msn);
-        if !parts.is_empty() && parts.into_iter().flatten().ne(bytes.iter()) {
+        let joined = parts.iter().flat_map(|part| if let Plain::Here(bytes) = part { &bytes[..] } else { &[] });
+        if !parts.is_empty() && joined.ne(bytes.iter()) {
             found.push(Violation::new(13, format!("{} is not its parts joined", segment.uri)));
         }
         let size = bytes.len() as u64;
-        match boxes::fragments(bytes, init) {
+        match boxes::fragments(&bytes, init) {
             Err(fault) => found.push(Violation::new(13, format!("{} cannot be read: {fault}", segment.uri))),
             Ok(fragments) => {
                 let real = seconds(&fragments, init);
@@ -207,6 +264,23 @@ impl Media {
 
     pub(super) fn points(&self) -> impl Iterator<Item = &Point> {
         self.points.iter()
+    }
+}
+
+/// A resource without its encryption.
+enum Plain<'a> {
+    Here(Cow<'a, [u8]>),
+    /// Nobody said what the key is.
+    NoKey,
+    /// The padding is wrong: other bytes, or another key.
+    NotOfKey,
+}
+
+fn plain<'a>(bytes: &'a [u8], key: Option<&Key>, msn: u64, keys: &Keys) -> Plain<'a> {
+    let Some(key) = key else { return Plain::Here(bytes.into()) };
+    match keys.get(&key.uri) {
+        None => Plain::NoKey,
+        Some(secret) => key.decrypt(secret, msn, bytes).map_or(Plain::NotOfKey, |plain| Plain::Here(plain.into())),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Multivariant {
     pub variants: Vec<Variant>,
     /// EXT-X-MEDIA.
     pub media: Vec<Attributes>,
+    /// EXT-X-I-FRAME-STREAM-INF.
+    pub iframes: Vec<Attributes>,
 }
 
 impl Multivariant {
@@ -39,6 +41,8 @@ impl Multivariant {
                 pending = list(text, &mut faults);
             } else if let Some(text) = line.strip_prefix("#EXT-X-MEDIA:") {
                 found.media.extend(list(text, &mut faults));
+            } else if let Some(text) = line.strip_prefix("#EXT-X-I-FRAME-STREAM-INF:") {
+                found.iframes.extend(list(text, &mut faults));
             } else if line.starts_with("#EXTINF") || line.starts_with("#EXT-X-TARGETDURATION") {
                 faults.push(format!("{line} in a multivariant playlist"));
             } else if !line.starts_with('#') {
@@ -85,6 +89,7 @@ impl Multivariant {
         for variant in &self.variants {
             self.judge_variant(variant, &mut found);
         }
+        self.iframes.iter().for_each(|list| judge_iframes(list, &mut found));
         found
     }
 
@@ -150,5 +155,19 @@ impl Multivariant {
             }
         }
         found
+    }
+}
+
+/// Rule 29.
+fn judge_iframes(list: &Attributes, found: &mut Vec<Violation>) {
+    let uri = list.quoted("URI").unwrap_or_default();
+    let mut add = |what: String| found.push(Violation::new(29, format!("EXT-X-I-FRAME-STREAM-INF {uri}: {what}")));
+    if uri.is_empty() || list.integer("BANDWIDTH").is_none_or(|bps| bps == 0) {
+        add("no URI, or no BANDWIDTH".into());
+    }
+    for name in ["AUDIO", "SUBTITLES", "CLOSED-CAPTIONS", "FRAME-RATE"] {
+        if list.iter().any(|(known, _)| known == name) {
+            add(format!("{name} has no place here"));
+        }
     }
 }

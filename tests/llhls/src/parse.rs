@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::attributes::{Attributes, Date, Seconds};
+use super::keys::Key;
 use super::playlist::{Hint, MediaPlaylist, Part, Report, Segment};
 
 /// Reads a media playlist. The second value names what is not as rfc8216bis §4 writes it.
@@ -29,7 +30,8 @@ struct Reader {
     playlist: MediaPlaylist,
     /// Of the segment that is being read.
     pending: Pending,
-    map: Option<String>,
+    map: Option<(String, Option<Key>)>,
+    key: Option<Key>,
     seen: BTreeSet<String>,
     faults: Vec<String>,
 }
@@ -100,6 +102,7 @@ impl Reader {
                 playlist.skipped = Some(skipped.ok_or("no SKIPPED-SEGMENTS")?);
             }
             "EXT-X-ENDLIST" => playlist.ended = true,
+            "EXT-X-DATERANGE" => playlist.date_ranges.push(Attributes::parse(value)?),
             "EXT-X-PRELOAD-HINT" => playlist.hints.push(hint(&Attributes::parse(value)?)?),
             "EXT-X-RENDITION-REPORT" => playlist.reports.push(report(&Attributes::parse(value)?)?),
             _ => return self.of_segment(name, value),
@@ -120,8 +123,9 @@ impl Reader {
             }
             "EXT-X-MAP" => {
                 let list = Attributes::parse(value)?;
-                self.map = Some(list.quoted("URI").ok_or("no URI")?.to_owned());
+                self.map = Some((list.quoted("URI").ok_or("no URI")?.to_owned(), self.key.clone()));
             }
+            "EXT-X-KEY" => self.key = Key::parse(&Attributes::parse(value)?)?,
             "EXT-X-PART" => self.pending.parts.push(part(&Attributes::parse(value)?)?),
             _ => {}
         }
@@ -157,7 +161,9 @@ impl Reader {
             gap: pending.gap,
             date: pending.date,
             placed: None,
-            map: self.map.clone(),
+            map: self.map.as_ref().map(|(uri, _)| uri.clone()),
+            map_key: self.map.as_ref().and_then(|(_, key)| key.clone()),
+            key: self.key.clone(),
             parts: pending.parts,
         }
     }

@@ -1,6 +1,7 @@
 //! A media playlist as a strict client understands it.
 
 use super::attributes::{Attributes, Date, Seconds};
+use super::keys::Key;
 
 /// One EXT-X-PART.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,10 @@ pub struct Segment {
     pub placed: Option<Date>,
     /// URI of the EXT-X-MAP that holds for it.
     pub map: Option<String>,
+    /// The EXT-X-KEY that holds for that EXT-X-MAP.
+    pub map_key: Option<Key>,
+    /// The EXT-X-KEY that holds for it.
+    pub key: Option<Key>,
     /// In order.
     pub parts: Vec<Part>,
 }
@@ -99,6 +104,8 @@ pub struct MediaPlaylist {
     pub hints: Vec<Hint>,
     /// In order.
     pub reports: Vec<Report>,
+    /// EXT-X-DATERANGE, in order.
+    pub date_ranges: Vec<Attributes>,
     /// EXT-X-ENDLIST.
     pub ended: bool,
     /// Tags that stand behind the first part of the segment that they apply to.

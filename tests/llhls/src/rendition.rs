@@ -6,7 +6,11 @@ use std::time::Duration;
 use super::boxes::Init;
 use super::media::Media;
 use super::playlist::{MediaPlaylist, Segment};
+use super::ranges::Ranges;
 use super::{Violation, change};
+
+/// Keys by the URIs of their EXT-X-KEY.
+pub(super) type Keys = BTreeMap<String, [u8; 16]>;
 
 /// Edges that reports are compared with; a report is late by less than a second, a part comes every third of one.
 const EDGES_MAX: usize = 64;
@@ -24,6 +28,7 @@ pub(super) struct Rendition {
     edges: VecDeque<(Duration, (u64, i64))>,
     hints: VecDeque<Hinted>,
     pub(super) media: Media,
+    pub(super) ranges: Ranges,
 }
 
 /// A segment that is listed, or was and must still be fetchable. Left out once nothing is due any more.
@@ -111,6 +116,7 @@ impl Rendition {
             None => self.added = (at, at),
         }
         self.remember(at, &playlist);
+        self.ranges.advance(&playlist, &mut found);
         found.extend(self.follow_hints(&playlist));
         self.longest = self.longest.max(playlist.length());
         if let Some(edge) = playlist.edge() {
@@ -206,7 +212,15 @@ impl Rendition {
     }
 
     /// An answer to a request for media.
-    pub(super) fn receive(&mut self, at: Duration, uri: &str, status: u16, stated: u64, body: &[u8]) -> Vec<Violation> {
+    pub(super) fn receive(
+        &mut self,
+        at: Duration,
+        uri: &str,
+        status: u16,
+        stated: u64,
+        body: &[u8],
+        keys: &Keys,
+    ) -> Vec<Violation> {
         let role = self.role(uri);
         let hint = self.hints.iter_mut().find(|hint| hint.uri == uri);
         let mut found = Vec::new();
@@ -227,7 +241,11 @@ impl Rendition {
             (_, 200) if stated != body.len() as u64 => {
                 found.push(Violation::new(13, format!("{uri}: {} of {stated} bytes came", body.len())));
             }
-            (Role::Init, 200) => found.extend(self.media.take_init(uri, body)),
+            (Role::Init, 200) => {
+                let known = self.known.values().find(|known| known.segment.map.as_deref() == Some(uri));
+                let (key, msn) = known.map_or((None, 0), |known| (known.segment.map_key.clone(), known.segment.msn));
+                found.extend(self.media.take_init(uri, body, key.as_ref(), msn, keys));
+            }
             (_, 200) => found.extend(self.media.take(uri, body)),
             _ if self.must_be_there(at, role) && !self.is_gap(uri) => {
                 let rule = if was_hinted { 22 } else { 4 };
@@ -242,9 +260,9 @@ impl Rendition {
         self.known.values().any(|known| known.segment.parts.iter().any(|part| part.uri == uri && part.gap))
     }
 
-    pub(super) fn settle_media(&mut self) -> Vec<Violation> {
+    pub(super) fn settle_media(&mut self, keys: &Keys) -> Vec<Violation> {
         let Some((_, playlist)) = &self.current else { return Vec::new() };
-        self.media.settle(playlist, self.known.values().map(|known| &known.segment))
+        self.media.settle(playlist, self.known.values().map(|known| &known.segment), keys)
     }
 
     pub(super) fn new_init(&mut self) -> Option<Init> {

@@ -18,14 +18,17 @@ struct Arguments {
     /// Alter playlists before they are judged: violations must be found.
     #[arg(long)]
     sabotage: bool,
+    /// Token of the server's API: media under AES-128 is looked into, with the keys that GetEncryptKey tells.
+    #[arg(long)]
+    api_token: Option<String>,
     /// URL of the multivariant playlist.
     url: String,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { seconds, sabotage, url } = Arguments::parse();
-    match llhls::run(Options { url, watch: Duration::from_secs(seconds), sabotage }).await {
+    let Arguments { seconds, sabotage, api_token, url } = Arguments::parse();
+    match llhls::run(Options { url, watch: Duration::from_secs(seconds), sabotage, api_token }).await {
         Ok(summary) => {
             if !summary.rules.is_empty() {
                 println!("rules broken: {:?}", summary.rules);

@@ -70,7 +70,9 @@ impl Fetcher {
     pub(super) async fn playlist(&self, rendition: &str, query: &str) -> Result<Fetched> {
         let mut url = self.url(rendition)?;
         if !query.is_empty() {
-            url.set_query(Some(query));
+            // A signature stays before the directives.
+            let joined = url.query().map_or_else(|| query.to_owned(), |own| format!("{own}&{query}"));
+            url.set_query(Some(&joined));
         }
         self.send(self.unzipping.get(url)).await
     }
@@ -87,6 +89,18 @@ impl Fetcher {
             Some((from, to)) => self.send(request.header("range", format!("bytes={from}-{to}"))).await,
             None => self.send(request).await,
         }
+    }
+
+    /// What GetEncryptKey tells of the `kid` in a key's URI.
+    pub(super) async fn media_key(&self, uri: &str, token: &str) -> Result<[u8; 16]> {
+        let uri = Url::parse(uri)?;
+        let (_, kid) = uri.query_pairs().find(|(name, _)| name == "kid").context("no kid in its query")?;
+        let request = self.bare.post(self.multivariant.join("/")?).bearer_auth(token);
+        let request = request.header("x-sora-target", "ImageFlux_20200707.GetEncryptKey");
+        let body = request.body(serde_json::json!({ "kid": kid }).to_string()).send().await?.error_for_status()?.bytes().await?;
+        let answer: serde_json::Value = serde_json::from_slice(&body)?;
+        let hex = answer["encrypt_key"].as_str().filter(|hex| hex.len() == 32).context("no key in the answer")?;
+        Ok(u128::from_str_radix(hex, 16)?.to_be_bytes())
     }
 
     pub(super) async fn preflight(&self) -> Result<Fetched> {

@@ -5,6 +5,7 @@
 //! must refuse.
 
 mod fetch;
+mod iframes;
 mod probes;
 mod rendition;
 #[cfg(test)]
@@ -35,6 +36,8 @@ pub struct Options {
     pub watch: Duration,
     /// Alter playlists before they are judged, so that violations must be found.
     pub sabotage: bool,
+    /// Of the server's API, for the keys of encrypted media.
+    pub api_token: Option<String>,
 }
 
 /// What was seen.
@@ -77,6 +80,7 @@ struct Counters {
 /// What the tasks of all renditions share.
 struct Session {
     fetcher: Fetcher,
+    api_token: Option<String>,
     start: Instant,
     watch: Duration,
     sabotage: bool,
@@ -93,6 +97,7 @@ pub async fn run(options: Options) -> Result<Summary> {
     let start = Instant::now();
     let session = Arc::new(Session {
         fetcher: Fetcher::new(&options.url, start)?,
+        api_token: options.api_token,
         start,
         watch: options.watch,
         sabotage: options.sabotage,
@@ -116,6 +121,7 @@ pub async fn run(options: Options) -> Result<Summary> {
             () = tokio::time::sleep(MULTIVARIANT_PERIOD) => session.read_multivariant_again().await,
         }
     }
+    iframes::look(&session, &first).await;
     let last = session.judge(|checker| checker.finish());
     session.found(last);
     Ok(session.summary(renditions.len()))
@@ -179,6 +185,7 @@ impl Session {
         };
         let body = fetched.text();
         let (playlist, _) = parse(&body);
+        self.learn_keys(&playlist).await;
         let blocking = query.contains("_HLS_msn=") && !playlist.ended;
         let kind = match fetched.status {
             200 => Kind::Playlist { blocking, target_duration: playlist.target_duration.unwrap_or(0) },
@@ -188,6 +195,20 @@ impl Session {
         found.extend(self.observe(rendition, query, &fetched, &body));
         self.found(found);
         (fetched.status == 200).then_some(playlist)
+    }
+
+    /// Asks for keys that no playlist had before.
+    async fn learn_keys(&self, playlist: &MediaPlaylist) {
+        let Some(token) = &self.api_token else { return };
+        let keys = playlist.all().flat_map(|segment| segment.key.iter().chain(&segment.map_key));
+        let new: BTreeSet<String> =
+            keys.map(|key| key.uri.clone()).filter(|uri| self.judge(|checker| checker.lacks_key(uri))).collect();
+        for uri in new {
+            match self.fetcher.media_key(&uri, token).await {
+                Ok(key) => self.judge(|checker| checker.add_key(&uri, key)),
+                Err(error) => self.found(vec![Violation::new(27, format!("no key behind {uri}: {error:#}"))]),
+            }
+        }
     }
 
     fn observe(&self, rendition: &str, query: &str, fetched: &Fetched, body: &str) -> Vec<Violation> {

@@ -148,7 +148,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 
 async fn watched(fault: Fault, sabotage: bool) -> Summary {
     let (url, server) = serve(fault).await;
-    let summary = super::run(Options { url, watch: Duration::from_secs(2), sabotage }).await.unwrap();
+    let summary = super::run(Options { url, watch: Duration::from_secs(2), sabotage, api_token: None }).await.unwrap();
     server.abort();
     summary
 }
@@ -179,5 +179,5 @@ async fn nothing_to_watch_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hls/x/playlist.m3u8", listener.local_addr().unwrap());
     drop(listener);
-    assert!(super::run(Options { url, watch: Duration::from_secs(1), sabotage: false }).await.is_err());
+    assert!(super::run(Options { url, watch: Duration::from_secs(1), sabotage: false, api_token: None }).await.is_err());
 }

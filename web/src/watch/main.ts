@@ -16,11 +16,13 @@ const WORDS: Record<PlayerState, { state: string; title: string; text: string } 
   error: { state: "Trouble", title: "Playback was interrupted", text: "Trying again." },
 };
 
-const { origin, pathname } = location;
+const { origin, pathname, search } = location;
 const programme = programmeFrom(pathname);
 const { channelId, connectionId } = programme ?? { channelId: "", connectionId: null };
 const video = byId<HTMLVideoElement>("video");
-const player = createPlayer(video, playlistUrl(origin, channelId, connectionId));
+/** Where the channel's URLs are signed, this page's own carries the signature of the playlist. */
+const signature = new URLSearchParams(search).has("signature") ? search : "";
+const player = createPlayer(video, playlistUrl(origin, channelId, connectionId) + signature);
 let errors = 0;
 
 function render(): void {

@@ -6,6 +6,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::signed::Refusal;
+
 /// Parts, segments and init sections never change (rule 25).
 pub(super) const CACHE_IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// A multivariant playlist changes when the pictures do.
@@ -35,6 +37,8 @@ pub(super) enum Problem {
     NotFound,
     /// The programme is there, but not in this form: its codec has no place there, or its protection.
     OtherForm,
+    /// The channel's URLs are signed, and this one is not as it must be.
+    Unsigned(Refusal),
     /// A directive that cannot be obeyed.
     BadRequest(String),
     /// What was waited for did not come.
@@ -60,6 +64,9 @@ impl Problem {
             Self::NotLive => (StatusCode::NOT_FOUND, "nothing is being published here", "NOT_LIVE"),
             Self::NotFound => (StatusCode::NOT_FOUND, "there is no such file, or no longer", "NOT_FOUND"),
             Self::OtherForm => (StatusCode::CONFLICT, "the programme cannot be had in this form", "FORM_UNAVAILABLE"),
+            Self::Unsigned(Refusal::Unsigned) => (StatusCode::FORBIDDEN, "this URL needs a signature", "SIGNATURE_MISSING"),
+            Self::Unsigned(Refusal::Wrong) => (StatusCode::FORBIDDEN, "the signature does not fit this URL", "SIGNATURE_WRONG"),
+            Self::Unsigned(Refusal::Expired) => (StatusCode::FORBIDDEN, "this URL has expired", "URL_EXPIRED"),
             Self::BadRequest(why) => (StatusCode::BAD_REQUEST, why, "BAD_REQUEST"),
             Self::TooLong => (StatusCode::SERVICE_UNAVAILABLE, "it did not come within three target durations", "TIMEOUT"),
             Self::TooMany => (StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting", "OVERLOADED"),

@@ -11,6 +11,7 @@ mod playlist;
 mod range;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
@@ -18,9 +19,11 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
+use minamo_media::ConnectionId;
 use minamo_packager::{FormName, Rendition};
 
 use crate::origin::{Absent, Origin, ProgrammeKey};
+use crate::signed::{Refusal, Scope};
 use answer::Problem;
 
 /// What handlers share.
@@ -91,6 +94,26 @@ fn file_of(name: &str) -> Option<File> {
     }
 }
 
+/// Lets a request pass, where the channel's URLs are signed. Gives what the URIs of a multivariant playlist must carry.
+fn admit(shared: &Shared, key: &ProgrammeKey, file: Option<&File>, name: &str, query: &str) -> Result<Option<String>, Problem> {
+    let Some(access) = shared.origin.access(key) else { return Ok(None) };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let path = key.playlist_path();
+    let check = |scope| access.check(scope, &path, query, now).map_err(Problem::Unsigned);
+    match file {
+        Some(File::Multivariant) => check(Scope::Start).map(|()| Some(access.session(&path, now))),
+        Some(File::Media(_)) => {
+            let publisher = key.publisher.as_ref().map(ConnectionId::as_str);
+            // Where one template names all media (DASH), a viewer's own signature stands in it.
+            let opens = access.tokens(publisher).opens(name, query) || check(Scope::Session).is_ok();
+            if opens { Ok(None) } else { Err(Problem::Unsigned(Refusal::Wrong)) }
+        }
+        Some(File::Playlist(_) | File::Form(_)) => check(Scope::Session).map(|()| None),
+        // No secret, or no such file, whoever asks.
+        Some(File::Time) | None => Ok(None),
+    }
+}
+
 async fn answer(shared: &Shared, key: &ProgrammeKey, name: &str, RawQuery(query): RawQuery, headers: &HeaderMap) -> Response {
     let shelf = match shared.origin.shelf(key) {
         Ok(shelf) => shelf,
@@ -98,8 +121,13 @@ async fn answer(shared: &Shared, key: &ProgrammeKey, name: &str, RawQuery(query)
         Err(Absent::NotLive) => return Problem::NotLive.into(),
     };
     let query = query.unwrap_or_default();
-    let answered = match file_of(name) {
-        Some(File::Multivariant) => playlist::multivariant(&shelf, headers),
+    let file = file_of(name);
+    let session = match admit(shared, key, file.as_ref(), name, &query) {
+        Ok(session) => session,
+        Err(problem) => return problem.into(),
+    };
+    let answered = match file {
+        Some(File::Multivariant) => playlist::multivariant(&shelf, session.as_deref(), headers),
         Some(File::Playlist(rendition)) => playlist::media(shared, &shelf, rendition, &query, headers).await,
         Some(File::Media(rendition)) => media::media(shared, &shelf, rendition, name, headers).await,
         Some(File::Form(name)) => forms::form(&shelf, name, headers),

@@ -11,15 +11,21 @@ use minamo_packager::{Body, Directives, Rendition, Response as Answer};
 use super::Shared;
 use super::answer::{CACHE_MULTIVARIANT, Problem, cache_playlist};
 use crate::origin::Shelf;
+use crate::signed::with_query;
 use crate::telemetry::{self, Blocked};
 
 pub(super) const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 
 /// The multivariant playlist; there from the first complete part on.
-pub(super) fn multivariant(shelf: &Shelf, headers: &HeaderMap) -> Result<Response, Problem> {
+///
+/// `session`: what its URIs carry for this viewer, where URLs are signed.
+pub(super) fn multivariant(shelf: &Shelf, session: Option<&str>, headers: &HeaderMap) -> Result<Response, Problem> {
     let showing = shelf.current.as_ref().ok_or(Problem::NotLive)?;
     let body = showing.multivariant.borrow().clone().ok_or(Problem::NotLive)?;
-    Ok(respond(&body, headers, CACHE_MULTIVARIANT))
+    let Some(session) = session else { return Ok(respond(&body, headers, CACHE_MULTIVARIANT)) };
+    // A few hundred bytes, once for each viewer; all that is asked for again and again is the same for all.
+    let text = with_query(&String::from_utf8_lossy(body.plain()), session);
+    Ok(respond(&Arc::new(Body::new(text.into())), headers, CACHE_MULTIVARIANT))
 }
 
 /// A media playlist, at once or when what `query` waits for is there.

@@ -6,6 +6,7 @@ mod http;
 mod lifecycle;
 mod measures;
 mod playlist;
+mod protected;
 mod source;
 mod transcode;
 

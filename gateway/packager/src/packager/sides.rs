@@ -12,6 +12,7 @@ use crate::audio::AudioCutter;
 use crate::bitrate::FrameRate;
 use crate::config::AudioConfig;
 use crate::container;
+use crate::keys::Inits;
 use crate::output::Output;
 use crate::video::VideoCutter;
 
@@ -23,7 +24,7 @@ pub(super) struct VideoSide {
     pub format: Option<VideoFormat>,
     /// Of the key frame that was just pushed, when it is another than `format`.
     pub next_format: Option<(VideoFormat, Bytes)>,
-    init: Option<Init>,
+    inits: Inits,
     /// Local time minus programme time of pictures when they arrive, in nanoseconds, smoothed.
     lag: Option<i64>,
     pub bad_parameter_sets: u64,
@@ -39,7 +40,7 @@ impl VideoSide {
             frame_rate: FrameRate::default(),
             format: None,
             next_format: None,
-            init: None,
+            inits: Inits::new(config, None),
             lag: None,
             bad_parameter_sets: 0,
         }
@@ -73,12 +74,13 @@ impl VideoSide {
         let msn = self.output.store.next_msn;
         if !gap && let Some((format, bytes)) = self.next_format.take() {
             // Named by the first segment that uses it: never reused under this URL, not even after a restart.
-            self.init = Some(Init { number: msn, bytes, format: Arc::new(Format::Video(format.clone())) });
+            self.inits.set(Init { number: msn, bytes, format: Arc::new(Format::Video(format.clone())) });
             self.format = Some(format);
         }
         let start = Timestamp::new(at.max(0), VIDEO_SCALE);
         let date = wall.wall_of(start);
-        self.output.begin(SegmentHead { msn, discontinuity, date, start, init: self.init.clone() });
+        let (key, init) = self.inits.at(msn);
+        self.output.begin(SegmentHead { msn, discontinuity, date, start, init, key });
         Boundary { msn, at_nanos: nanos(at, VIDEO_SCALE), discontinuity, wall: Some(wall) }
     }
 }
@@ -88,21 +90,19 @@ pub(super) struct AudioSide {
     pub cutter: AudioCutter,
     pub output: Output,
     pub scale: u32,
-    init: Init,
+    inits: Inits,
 }
 
 impl AudioSide {
     pub(super) fn new(config: &PackagerConfig, audio: &AudioConfig, limits: Limits) -> Result<Self, Fmp4Error> {
+        let format = Arc::new(Format::Audio(audio.clone()));
+        let init = Init { number: config.first_msn, bytes: container::audio_init(audio)?, format };
         let alone = config.video.is_empty().then(|| nanos_of(config.segment_target));
         Ok(Self {
             cutter: AudioCutter::new(audio.sample_rate, nanos_of(config.part_target), alone, config.first_msn),
             output: Output::new(Rendition::Audio, audio.sample_rate, limits, config.first_msn, config.first_discontinuity),
             scale: audio.sample_rate,
-            init: Init {
-                number: config.first_msn,
-                bytes: container::audio_init(audio)?,
-                format: Arc::new(Format::Audio(audio.clone())),
-            },
+            inits: Inits::new(config, Some(init)),
         })
     }
 
@@ -114,8 +114,8 @@ impl AudioSide {
     pub(super) fn begin(&mut self, at: i64, boundary: &Boundary, wall: WallMap) {
         let start = Timestamp::new(at.max(0), self.scale);
         let date = boundary.wall.unwrap_or(wall).wall_of(start);
-        let head =
-            SegmentHead { msn: boundary.msn, discontinuity: boundary.discontinuity, date, start, init: Some(self.init.clone()) };
+        let (key, init) = self.inits.at(boundary.msn);
+        let head = SegmentHead { msn: boundary.msn, discontinuity: boundary.discontinuity, date, start, init, key };
         self.output.store.discontinuity_sequence += std::mem::take(&mut self.cutter.discontinuities_missed);
         self.output.begin(head);
     }

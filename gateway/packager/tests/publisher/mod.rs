@@ -7,12 +7,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use minamo_llhls_checker::{Checker, Violation, parse};
 use minamo_media::{AccessUnit, Codec, ConnectionId, NtpTime, SenderReport, TrackId, TrackInfo};
 use minamo_packager::{
-    AudioConfig, AudioFrame, AudioStep, Directives, Media, Packager, PackagerConfig, PackagerEvent, Rendition, Response,
-    RungConfig, Timeline, VideoSample, WallClock,
+    AudioConfig, AudioFrame, AudioStep, DateRange, Directives, Media, Packager, PackagerConfig, PackagerEvent, Rendition,
+    Response, RungConfig, Timeline, VideoSample, WallClock,
 };
 
 pub const FRAME: i64 = 1024;
-const UNIX: Duration = Duration::from_secs(1_795_000_000);
+/// A channel's secret, of which the strict player learns a key when a playlist names it, as key servers tell it.
+pub const SECRET: [u8; 32] = [0x5e; 32];
+pub const UNIX: Duration = Duration::from_secs(1_795_000_000);
 
 /// xorshift64*
 pub struct Rng(u64);
@@ -51,6 +53,10 @@ pub struct Script {
     pub video: bool,
     pub audio: bool,
     pub window: usize,
+    /// Changes the packager's settings.
+    pub settings: fn(PackagerConfig) -> PackagerConfig,
+    /// Timed metadata that the application pushes at a time.
+    pub metadata: fn(u64) -> Option<DateRange>,
 }
 
 impl Default for Script {
@@ -73,6 +79,8 @@ impl Default for Script {
             video: true,
             audio: true,
             window: 8,
+            settings: |config| config,
+            metadata: |_| None,
         }
     }
 }
@@ -144,7 +152,8 @@ pub fn run(script: Script) -> Outcome {
 }
 
 /// The playlists of every programme here.
-const NAMES: [&str; 4] = ["video.m3u8", "video-1.m3u8", "video-2.m3u8", "audio.m3u8"];
+const NAMES: [&str; 7] =
+    ["video.m3u8", "video-1.m3u8", "video-2.m3u8", "audio.m3u8", "iframes.m3u8", "captions.m3u8", "captions-1.m3u8"];
 
 impl World {
     pub fn new(script: Script) -> Self {
@@ -160,7 +169,7 @@ impl World {
             window: script.window,
             ..PackagerConfig::default()
         };
-        let packager = Packager::new(config, timeline.wall()).unwrap();
+        let packager = Packager::new((script.settings)(config), timeline.wall()).unwrap();
         let mut world = Self {
             rng: Rng(script.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
             script,
@@ -241,6 +250,9 @@ impl World {
         if self.script.audio && self.ms.is_multiple_of(20) {
             let steps = self.timeline.audio_tick(self.now());
             self.sound_steps(&steps);
+        }
+        if let Some(range) = (self.script.metadata)(self.ms) {
+            self.packager.add_date_range(&range).unwrap();
         }
         if self.ms.is_multiple_of(500) {
             self.packager.set_wall(self.timeline.wall());
@@ -400,14 +412,21 @@ impl World {
         let at = Duration::from_millis(self.ms);
         let name = NAMES.into_iter().find(|name| Rendition::of_playlist(name) == Some(rendition)).unwrap();
         let snapshot = self.packager.snapshot(rendition).unwrap();
+        if let Rendition::IFrames(_) = rendition {
+            let Response::Ready(body) = snapshot.respond(&Directives::default()) else { panic!("ready") };
+            let text = String::from_utf8(body.plain().to_vec()).unwrap();
+            return self.outcome.violations.extend(minamo_llhls_checker::judge_iframes(&text).1);
+        }
         let (msn, part) = snapshot.last_part().unwrap();
+        let part = if rendition.has_parts() { format!("&_HLS_part={part}") } else { String::new() };
         let skip =
             if self.outcome.playlists.is_multiple_of(2) && self.outcome.last.contains_key(name) { "&_HLS_skip=YES" } else { "" };
-        let query = format!("_HLS_msn={msn}&_HLS_part={part}{skip}");
+        let query = format!("_HLS_msn={msn}{part}{skip}");
         let Response::Ready(body) = snapshot.respond(&Directives::parse(&query).unwrap()) else {
             panic!("{query} must be there")
         };
         let text = String::from_utf8(body.plain().to_vec()).unwrap();
+        self.learn_keys(&text);
         self.outcome.violations.extend(self.checker.observe_playlist(at, name, &query, &text));
         self.outcome.playlists += 1;
         self.fetch(rendition, name, &text);
@@ -416,6 +435,13 @@ impl World {
         let multivariant = String::from_utf8(self.packager.multivariant().unwrap().plain().to_vec()).unwrap();
         self.outcome.violations.extend(self.checker.observe_multivariant(&multivariant));
         self.outcome.multivariant = multivariant;
+    }
+
+    fn learn_keys(&mut self, text: &str) {
+        for uri in text.lines().filter_map(|line| line.strip_prefix("#EXT-X-KEY:")?.split("URI=\"").nth(1)?.split('"').next()) {
+            let (_, kid) = uri.split_once("kid=").unwrap();
+            self.checker.add_key(uri, minamo_packager::key_of(&SECRET, kid).unwrap());
+        }
     }
 
     /// Everything that is listed can be fetched, and is fetched once.
@@ -435,22 +461,27 @@ impl World {
             if known {
                 continue;
             }
-            let Media::Ready(bytes, _) = snapshot.media(&uri) else { panic!("{uri} is listed and not there") };
+            let Media::Ready(bytes, _) = snapshot.media(plain_name(&uri)) else { panic!("{uri} is listed and not there") };
             self.outcome.violations.extend(self.checker.observe_media(at, name, &uri, 200, bytes.len() as u64, &bytes));
         }
         // Rule 4: still there for a while after it was listed last, then not even in memory.
         for (uri, listed_at) in self.fetched.entry(name).or_default() {
-            let gone = snapshot.media(uri) == Media::Missing;
+            let gone = snapshot.media(plain_name(uri)) == Media::Missing;
             let since = self.ms - *listed_at;
             assert!(since > 12_000 || !gone, "{uri} is gone {since} ms after it was listed");
             let bound = 90_000.max(self.script.window as u64 * 5_000);
             assert!(since < bound || gone || uri.contains("init"), "{uri} is still there {since} ms after it was listed");
         }
         for hint in &listed.hints {
-            assert_eq!(snapshot.media(&hint.uri), Media::Hinted);
+            assert_eq!(snapshot.media(plain_name(&hint.uri)), Media::Hinted);
         }
         assert_eq!(snapshot.media("v-1.m4s"), Media::Missing);
     }
+}
+
+/// Without the token.
+pub fn plain_name(uri: &str) -> &str {
+    uri.split('?').next().unwrap()
 }
 
 fn rtp(start: i64, ms: u64, ppm: f64, rate: f64) -> i64 {

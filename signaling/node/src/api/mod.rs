@@ -3,12 +3,15 @@
 //! Every error is `{"error": words for a person, "error_type": a token for a program}`.
 
 mod auth;
+mod captions;
 mod channels;
 mod error;
 mod forwarding;
 mod keys;
 mod links;
+mod metadata;
 mod operations;
+mod playlist_url;
 mod sora;
 
 pub use auth::ApiToken;
@@ -53,7 +56,7 @@ impl FromRef<SharedState> for ApiToken {
     }
 }
 
-/// The routes `POST /`, `GET /v1/channels` and `GET /v1/channels/{channel_id}`. `GET /` is left free for a page.
+/// The routes `POST /`, and `/v1/channels…`. `GET /` is left free for a page.
 pub fn router(state: ApiState) -> Router {
     // The preflight needs a route of its own: a layer only sees what is routed.
     let preflight = async || StatusCode::NO_CONTENT;
@@ -61,6 +64,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/", post(operations::dispatch).options(preflight))
         .route("/v1/channels", get(channels::list).options(preflight))
         .route("/v1/channels/{channel_id}", get(channels::one).options(preflight))
+        .route("/v1/channels/{channel_id}/captions", post(captions::post).options(preflight))
+        .route("/v1/channels/{channel_id}/metadata", post(metadata::post).options(preflight))
+        .route("/v1/channels/{channel_id}/playlist-url", post(playlist_url::post).options(preflight))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(cors())
         .with_state(Arc::new(state))

@@ -77,7 +77,7 @@ pub(super) async fn dispatch(
 }
 
 /// An empty body counts as no parameters.
-fn parse(body: &[u8]) -> Result<Value, ApiError> {
+pub(super) fn parse(body: &[u8]) -> Result<Value, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Value::Null);
     }

@@ -20,6 +20,9 @@ pub struct ChannelSettings {
     /// Playlists are encrypted, and name this URL (https) for their keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encrypt_key_uri: Option<String>,
+    /// Languages in which the application feeds captions, at most 4.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub captions: Vec<CaptionSpec>,
     /// Playlists need a signature in their URL.
     #[serde(skip_serializing_if = "is_off")]
     pub signed_urls: bool,
@@ -39,6 +42,15 @@ pub enum TranscodeChoice {
     Transmux,
     /// Decoded and encoded anew to the largest size in `hls`, whatever size comes.
     Normalise,
+}
+
+/// One item of `captions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CaptionSpec {
+    /// RFC 5646, as `ja` or `en-GB`.
+    pub language: String,
+    /// What viewers choose by; the language itself when it is left out.
+    pub name: String,
 }
 
 /// One item of `hls`: a variant of the playlist.
@@ -103,6 +115,7 @@ impl Default for AudioSpec {
 }
 
 const HLS_ITEMS_MAX: usize = 10;
+const CAPTIONS_MAX: usize = 4;
 const TEXT_BYTES_MAX: usize = 2048;
 
 impl ChannelSettings {
@@ -115,7 +128,7 @@ impl ChannelSettings {
         let items = body.required("hls")?.items(1..=HLS_ITEMS_MAX)?;
         let hls = items.iter().map(hls_spec).collect::<Result<_, _>>()?;
         let signed_urls = body.member("signed_urls").map(|field| field.flag()).transpose()?.unwrap_or(false);
-        Ok(Self { hls, encrypt_key_uri: key_url(&body)?, signed_urls, ..without_hls(&body)? })
+        Ok(Self { hls, encrypt_key_uri: key_url(&body)?, captions: captions(&body)?, signed_urls, ..without_hls(&body)? })
     }
 
     /// Reads the body of CreateMultistreamChannel.
@@ -164,6 +177,7 @@ fn without_hls(body: &Field<'_>) -> Result<ChannelSettings, InvalidField> {
     Ok(ChannelSettings {
         hls: Vec::new(),
         encrypt_key_uri: None,
+        captions: Vec::new(),
         signed_urls: false,
         auth_webhook_url: url(body, "auth_webhook_url")?,
         event_webhook_url: url(body, "event_webhook_url")?,
@@ -219,6 +233,25 @@ fn unsupported(field: &Field<'_>, name: &str, otherwise: &str) -> Result<(), Inv
         None => Ok(()),
         Some(_) => Err(field.wrong(format!("is not supported yet ({otherwise}): leave it out or empty"))),
     }
+}
+
+fn captions(body: &Field<'_>) -> Result<Vec<CaptionSpec>, InvalidField> {
+    let Some(field) = body.member("captions") else { return Ok(Vec::new()) };
+    let mut found: Vec<CaptionSpec> = Vec::new();
+    for item in field.items(0..=CAPTIONS_MAX)? {
+        item.object()?;
+        let language = item.required("language")?;
+        let tag = language.bounded_text(35)?;
+        let name = item.member("name").map(|field| super::metadata::quotable(&field, 100)).transpose()?.unwrap_or(tag);
+        if tag.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-') {
+            return Err(language.wrong("must be a language tag such as ja or en-GB"));
+        }
+        if found.iter().any(|other| other.language.eq_ignore_ascii_case(tag) || other.name == name) {
+            return Err(item.wrong("has the language or the name of another"));
+        }
+        found.push(CaptionSpec { language: tag.to_owned(), name: name.to_owned() });
+    }
+    Ok(found)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
