@@ -27,6 +27,10 @@ struct Run {
     /// Numbers of pictures from `first_picture` to before `end_picture`; others were left out.
     first_picture: u32,
     end_picture: u32,
+    /// The highest temporal layer that goes out, in pictures before that number. One above it that comes late refers to what was left
+    /// out.
+    temporal: u8,
+    end_temporal: u32,
     picture_offset: u32,
     tl0_offset: u8,
     timestamp_offset: u32,
@@ -153,6 +157,8 @@ impl Course {
             out: if started { self.highest.out + 1 } else { self.first_out },
             first_picture: stored.marks.number,
             end_picture: u32::MAX,
+            temporal,
+            end_temporal: u32::MAX,
             picture_offset: self.highest.picture_out.map_or(0, |out| out.wrapping_add(1).wrapping_sub(stored.marks.number)),
             tl0_offset: self.highest.tl0_out.zip(stored.marks.tl0).map_or(0, |(out, tl0)| out.wrapping_add(1).wrapping_sub(tl0)),
             timestamp_offset,
@@ -186,13 +192,17 @@ impl Course {
     /// left out (above `temporal`), of a layer that is not the current one, or from before its time.
     pub(super) fn slot(&mut self, layer: Layer, stored: &Stored, temporal: u8) -> Option<Slot> {
         let run = self.current.filter(|run| run.layer == layer && stored.seq >= self.next);
-        let Some(run) = run else { return self.find(layer, stored) };
+        let Some(mut run) = run else { return self.find(layer, stored) };
         let marks = &stored.marks;
         if marks.bits > 0 {
+            let before = self.temporal;
             self.choose_temporal(marks, temporal);
             if marks.temporal > self.temporal {
                 self.leave_out(&run, stored);
                 return None;
+            }
+            if self.temporal != before {
+                run = self.go_on(run, stored);
             }
         }
         self.next = stored.seq + 1;
@@ -228,17 +238,33 @@ impl Course {
         }
     }
 
+    /// From this picture on there are more temporal layers, or fewer; all counts go on.
+    fn go_on(&mut self, run: Run, stored: &Stored) -> Run {
+        self.remember(Run { end: stored.seq, end_temporal: stored.marks.number, ..run });
+        let next = Run { first: stored.seq, out: run.out + (stored.seq - run.first), temporal: self.temporal, ..run };
+        self.current = Some(next);
+        next
+    }
+
     /// Nothing of this packet goes out: the numbers behind it move down. Those of packets missing before it stay reserved.
     fn leave_out(&mut self, run: &Run, stored: &Stored) {
         let number = stored.marks.number;
         let another = number >= run.first_picture;
-        let mut next = Run { first: stored.seq + 1, out: run.out + (stored.seq - run.first), ..*run };
+        let out = run.out + (stored.seq - run.first);
+        let mut next = Run { first: stored.seq + 1, out, temporal: self.temporal, ..*run };
         if another {
             next.first_picture = number + 1;
             next.picture_offset = run.picture_offset.wrapping_sub(u32::from(self.closes_gaps));
         }
         self.remember(Run { end: stored.seq, end_picture: if another { number } else { run.first_picture }, ..*run });
         self.highest.out = self.highest.out.max(next.out.saturating_sub(1));
+        if number > self.highest.picture.saturating_add(1) {
+            // Those of whole pictures missing before it, too.
+            self.highest.picture_out = Some((number - 1).wrapping_add(run.picture_offset));
+        }
+        if let Some(tl0) = stored.marks.tl0.filter(|_| number > self.highest.picture) {
+            self.highest.tl0_out = Some(tl0.wrapping_add(run.tl0_offset));
+        }
         self.highest.picture = self.highest.picture.max(number);
         self.current = Some(next);
         self.next = stored.seq + 1;
@@ -269,6 +295,7 @@ impl Run {
     fn slot(&self, stored: &Stored) -> Slot {
         let marks = &stored.marks;
         let left_out = marks.bits > 0 && !(self.first_picture..self.end_picture).contains(&marks.number);
+        let beyond = marks.bits > 0 && marks.temporal > self.temporal && marks.number < self.end_temporal;
         let moved = marks.shifted || self.picture_offset != 0 || self.tl0_offset != 0;
         let numbers = || {
             let picture = marks.number.wrapping_add(self.picture_offset) as u16;
@@ -278,7 +305,7 @@ impl Run {
             out: self.out + stored.seq.saturating_sub(self.first),
             timestamp: self.timestamp(stored.timestamp),
             numbers: moved.then(numbers),
-            filler: left_out,
+            filler: left_out || beyond,
         }
     }
 
@@ -346,7 +373,7 @@ mod tests {
         assert_eq!(sent(&mut course, 12, 101, 1, 0), None);
         assert_eq!(sent(&mut course, 14, 103, 0, 0), Some((3, 102, false)));
         assert_eq!(sent(&mut course, 11, 101, 1, 0), Some((1, 101, true)));
-        assert_eq!(sent(&mut course, 13, 102, 1, 0), Some((2, 101, false)));
+        assert_eq!(sent(&mut course, 13, 102, 1, 0), Some((2, 101, true)));
         assert_eq!(sent(&mut course, 12, 101, 1, 0), None);
     }
 
@@ -365,6 +392,49 @@ mod tests {
         up.marks.switching_up = true;
         assert!(course.slot(LOW, &up, 2).is_some());
         assert!(sent(&mut course, 17, 107, 2, 2).is_some());
+    }
+
+    #[test]
+    fn of_a_picture_that_is_left_out_nothing_goes_out_late() {
+        let mut course = started(true);
+        sent(&mut course, 10, 100, 0, 2);
+        // 11, the first packet of the picture that is not wanted any more, comes after the second.
+        assert_eq!(sent(&mut course, 12, 101, 1, 0), None);
+        assert_eq!(sent(&mut course, 11, 101, 1, 0), Some((1, 101, true)));
+        assert_eq!(sent(&mut course, 13, 101, 1, 0), None);
+        assert_eq!(sent(&mut course, 14, 102, 0, 0), Some((2, 101, false)));
+    }
+
+    #[test]
+    fn a_picture_that_may_still_come_keeps_its_number_over_a_switch() {
+        for closes_gaps in [true, false] {
+            let mut course = started(closes_gaps);
+            sent(&mut course, 10, 100, 0, 0);
+            // 101 of the base layer is missing, 102 refers to it and is left out.
+            assert_eq!(sent(&mut course, 12, 102, 1, 0), None);
+            let key = stored(900, 31_000, 0);
+            course.enter(HIGH, &key, 0, None, 0);
+            let (number, tl0) = course.slot(HIGH, &key, 0).unwrap().numbers.unwrap();
+            assert_eq!(sent(&mut course, 11, 101, 0, 0), Some((1, 101, false)));
+            assert_eq!((number, tl0), (102, 103), "neither is used twice");
+        }
+    }
+
+    #[test]
+    fn what_comes_late_and_refers_to_what_was_left_out_only_fills_a_hole() {
+        let mut course = started(false);
+        sent(&mut course, 10, 100, 0, 0);
+        assert_eq!(sent(&mut course, 11, 101, 2, 0), None);
+        assert_eq!(sent(&mut course, 12, 102, 1, 0), None);
+        // The next of the base layer allows more, and has overtaken the last of those that refer to 102.
+        let mut up = stored(14, 104, 0);
+        up.marks.switching_up = true;
+        assert_eq!(course.slot(LOW, &up, 2).map(|slot| (slot.out, slot.filler)), Some((70_002, false)));
+        assert_eq!(sent(&mut course, 13, 103, 2, 2), Some((1, 103, true)));
+        assert_eq!(sent(&mut course, 15, 105, 2, 2), Some((3, 105, false)));
+        // Fewer again: what was under way before still goes out.
+        assert_eq!(sent(&mut course, 17, 107, 0, 0), Some((5, 107, false)));
+        assert_eq!(sent(&mut course, 16, 106, 2, 0), Some((4, 106, false)));
     }
 
     #[test]
