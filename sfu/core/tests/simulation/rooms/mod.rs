@@ -1,7 +1,7 @@
 //! Random rooms: members of every kind come, go, mute and wish over links of every kind. What they are sent keeps its rules at every
 //! packet, and whoever may see somebody does in the end.
 //!
-//! A seed that ever broke something stays in [`SEEDS`]. More of them: `SEEDS=1000..1500 cargo test -p minamo-sfu-core --release --test
+//! A seed that ever broke something stays in [`SEEDS`] or [`KEPT`]. More of them: `SEEDS=1000..1500 cargo test -p minamo-sfu-core --release --test
 //! simulation sweep -- --ignored --nocapture`.
 
 mod hall;
@@ -17,6 +17,8 @@ use crate::null::Fault;
 
 /// Run with every build.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=14;
+/// Found by a sweep: late packets where temporal layers were left out.
+const KEPT: [u64; 4] = [127, 140, 142, 157];
 const ACTING: Duration = Duration::from_secs(20);
 
 fn play(seed: u64, flaws: Flaws) -> Hall {
@@ -33,7 +35,7 @@ fn assert_fine(seed: u64) {
 
 #[test]
 fn random_rooms_keep_the_rules() {
-    SEEDS.for_each(assert_fine);
+    SEEDS.chain(KEPT).for_each(assert_fine);
 }
 
 #[test]
