@@ -11,6 +11,8 @@ use crate::{ChannelId, ConnectionId, NtpTime, TrackId, TrackInfo};
 /// One encoded picture or audio frame, complete, in decoding order, before any timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
+    /// Which layer of the track, the lowest is 0; 0 where [`TrackInfo::rids`] is empty. Each has an RTP clock of its own.
+    pub layer: u8,
     /// RTP timestamp, extended to 64 bits, in ticks of the codec's RTP clock. Starts anywhere.
     pub rtp: i64,
     /// When its first packet arrived, on this machine's monotonic clock.
@@ -27,6 +29,8 @@ pub struct AccessUnit {
 /// A publisher's RTCP sender report (RFC 3550 §6.4.1) as it came, its RTP timestamp extended like the packets'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderReport {
+    /// Which layer's clock: see [`AccessUnit::layer`].
+    pub layer: u8,
     /// RTP timestamp on the same 64-bit line as [`AccessUnit::rtp`].
     pub rtp: i64,
     /// The publisher's own wall clock at that timestamp. Wrong by years on some senders; only differences count.
@@ -61,7 +65,7 @@ pub trait TapSink: Send + Sync {
 
 /// The two wishes that go against the stream. Cheap, non-blocking, merged and rate-capped by whoever fulfils them.
 pub trait Upstream: Send + Sync {
-    /// Please send a key frame of this track as soon as possible.
+    /// Please send a key frame of this track as soon as possible, in all layers that the tap is given.
     fn request_key_frame(&self, track: TrackId);
     /// Please keep this track under so many bits per second.
     fn request_bitrate(&self, track: TrackId, bits_per_second: u64);

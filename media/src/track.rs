@@ -70,4 +70,7 @@ pub struct TrackInfo {
     pub publisher: ConnectionId,
     /// Its codec; says the kind and the RTP clock.
     pub codec: Codec,
+    /// The layers of a simulcast track that come apart from each other, by their names, lowest first: [`crate::AccessUnit::layer`] is
+    /// an index into it. Empty where one stream comes, whatever the publisher sends.
+    pub rids: Vec<String>,
 }

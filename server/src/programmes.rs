@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use minamo_catalog::Channel;
-use minamo_gateway::{Access, Gateway, NotTold, ProgrammeSettings, TranscodePolicy, TranscodeSettings, TranscodeState};
+use minamo_gateway::{Access, Gateway, NotTold, ProgrammeSettings, Rung, TranscodePolicy, TranscodeSettings, TranscodeState};
 use minamo_media::{ChannelId, ConnectionId};
 use minamo_packager::{CaptionTrack, Cipher, Cue, CueTime, DateRange, DateRangeRefused, key_id_of, key_of};
 use minamo_signaling::{Caption, CaptionTime, Captions, Later, Metadata, MetadataRefused, PlaylistPath, Programmes, Transcoding};
-use minamo_signaling_proto::api::{CaptionSpec, ChannelSettings, H264Profile, TranscodeChoice};
+use minamo_signaling_proto::api::{CaptionSpec, ChannelSettings, H264Profile, TranscodeChoice, VideoSpec};
 use minamo_transcode::{Fit, Profile, RungSettings};
 
 use crate::config::HlsConfig;
@@ -114,11 +114,11 @@ fn settings(config: &HlsConfig, channel: &Channel) -> ProgrammeSettings {
             return defaults;
         }
     };
-    let seconds = asked.hls.iter().find_map(|item| item.duration_seconds);
+    let seconds = asked.hls.first().and_then(|item| item.duration_seconds);
     let secret = channel.secret.bytes();
     let track = |of: &CaptionSpec| CaptionTrack { language: of.language.clone(), name: of.name.clone() };
     let cipher = |uri: &String| Cipher::new(uri.clone(), channel.secret.key_id(), secret, config.rotation());
-    let part_seconds = asked.hls.iter().find_map(|item| item.part_seconds);
+    let part_seconds = asked.hls.first().and_then(|item| item.part_seconds);
     ProgrammeSettings {
         part_target: part_seconds.map_or(defaults.part_target, Duration::from_secs_f64),
         cipher: asked.encrypt_key_uri.as_ref().map(cipher),
@@ -128,6 +128,7 @@ fn settings(config: &HlsConfig, channel: &Channel) -> ProgrammeSettings {
         audio_bps: asked.audio_bps_max().unwrap_or(defaults.audio_bps),
         segment_target: seconds.map_or(defaults.segment_target, Duration::from_secs_f64),
         transcode: transcode(&asked),
+        ladder: asked.ladder().iter().map(rung).collect(),
         ..defaults
     }
 }
@@ -152,6 +153,10 @@ fn transcode(asked: &ChannelSettings) -> TranscodeSettings {
         },
     });
     TranscodeSettings { policy, rung }
+}
+
+fn rung(asked: &VideoSpec) -> Rung {
+    Rung { width: asked.width, height: asked.height, fps: asked.fps, bps: asked.bps }
 }
 
 #[cfg(test)]

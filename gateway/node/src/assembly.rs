@@ -9,10 +9,12 @@ use minamo_packager::{
     PackagerConfig, PackagerEvent, Rendition, Response, RungConfig, Skip, Snapshot, Timeline, VideoSample, WallClock, WallMap,
 };
 use minamo_transcode::{AudioError, CHANNELS, OpusToAac, Refused, SAMPLE_RATE, Step};
+use tracing::info;
 
 use crate::config::{ProgrammeSettings, TranscodeState};
 use crate::ladder::{self, Happened, Made, Transcoder};
 use crate::origin::{ProgrammeKey, Stage};
+use crate::plan::LadderPlan;
 use crate::programme::Surroundings;
 use crate::publishers::Publisher;
 use crate::telemetry;
@@ -46,8 +48,8 @@ pub(crate) struct Assembly {
     timeline: Timeline,
     video_track: Option<(TrackId, Codec)>,
     audio_track: Option<TrackId>,
-    /// Pictures of a new track are useless before its first key frame.
-    key_needed: bool,
+    /// Layers of the track that have had a key frame, one bit each: their pictures are useless before.
+    keyed: u8,
     /// For pictures that cannot be shown as they come.
     transcoder: Option<Transcoder>,
     /// There was no room for it.
@@ -60,6 +62,8 @@ pub(crate) struct Assembly {
 /// What exists once the programme has begun.
 struct Line {
     packager: Packager,
+    /// What comes as which video rendition.
+    plan: LadderPlan,
     /// As the packager has it.
     wall: WallMap,
     /// What the metrics know of.
@@ -95,7 +99,7 @@ impl Assembly {
             timeline: Timeline::new(wall),
             video_track: None,
             audio_track: None,
-            key_needed: true,
+            keyed: 0,
             transcoder: None,
             refused: false,
             made_at: wall.instant,
@@ -112,7 +116,7 @@ impl Assembly {
             self.timeline.add_track(video);
             self.stop_transcoding(around);
             self.video_track = Some((video.track, video.codec));
-            self.key_needed = true;
+            self.keyed = 0;
             around.wish_key_frame(video.track);
         }
         if let Some(audio) = owner.track(Kind::Audio).filter(|info| self.audio_track != Some(info.track)) {
@@ -176,8 +180,13 @@ impl Assembly {
             None
         };
         let publisher_id = self.key.publisher.as_ref().map(ConnectionId::as_str);
+        let layers = publisher.track(Kind::Video).filter(|_| video).map(|track| track.rids.len());
+        let plan = LadderPlan::new(&settings.ladder, layers);
+        for missing in plan.missing() {
+            info!(channel = %self.key.channel, rung = missing.rung, "nobody fills this rung of the ladder");
+        }
         let config = PackagerConfig {
-            video: if video { vec![RungConfig::default()] } else { Vec::new() },
+            video: plan.flowing().map(|_| RungConfig::default()).collect(),
             audio,
             segment_target: settings.segment_target,
             part_target: settings.part_target,
@@ -189,7 +198,7 @@ impl Assembly {
             captions: settings.captions.clone(),
             ..PackagerConfig::default()
         };
-        let renditions: Vec<_> = renditions(video, has_audio).chain(config.derived_renditions()).collect();
+        let renditions: Vec<_> = renditions(plan.rungs(), has_audio).chain(config.derived_renditions()).collect();
         let wall = self.timeline.wall();
         self.line = Some(Line {
             packager: Packager::new(config, wall)?,
@@ -204,6 +213,7 @@ impl Assembly {
             follower: (settings.cipher.is_none() && settings.access.is_none()).then(Follower::new),
             stage: Stage::new(publisher.id.clone(), renditions.iter().copied()),
             renditions,
+            plan,
             shown: false,
         });
         Ok(())
@@ -253,11 +263,15 @@ impl Assembly {
 
     pub(crate) fn video(&mut self, now: Instant, unit: &AccessUnit, around: &Surroundings) -> Result<(), AssemblyError> {
         let Some(line) = &mut self.line else { return Ok(()) };
-        if (self.key_needed || self.transcoder.is_some() && unit.after_loss) && !unit.key {
-            self.key_needed = true;
+        let layer = 1_u8 << unit.layer.min(7);
+        if self.transcoder.is_some() && unit.after_loss {
+            self.keyed &= !layer;
+        }
+        if self.keyed & layer == 0 && !unit.key {
             return Ok(());
         }
-        self.key_needed = false;
+        self.keyed |= layer;
+        let Some(rung) = line.plan.rung_of(unit.layer) else { return Ok(()) };
         let timing = self.timeline.video(unit, now);
         if let Some(transcoder) = &mut self.transcoder {
             transcoder.push(unit, timing.pts, timing.discontinuity);
@@ -271,7 +285,7 @@ impl Assembly {
             line.date(self.timeline.wall());
             line.packager.discontinuity();
         }
-        line.packager.push_video(now, 0, &VideoSample { pts: timing.pts, key: unit.key, data: unit.data.clone() });
+        line.packager.push_video(now, rung, &VideoSample { pts: timing.pts, key: unit.key, data: unit.data.clone() });
         self.after(around);
         Ok(())
     }
@@ -294,7 +308,7 @@ impl Assembly {
                     tracing::warn!(channel = %self.key.channel, failure, "transcoding failed: it begins anew with a key frame");
                     telemetry::transcode_refused("failed");
                     self.stop_transcoding(around);
-                    self.key_needed = true;
+                    self.keyed = 0;
                     around.wish_key_frame(track);
                 }
             }
@@ -416,8 +430,9 @@ impl Assembly {
         if wall.unix_at_zero.abs_diff(line.wall.unix_at_zero) > REDATE {
             line.date(wall);
         }
-        let leading = if line.has_video { Rendition::Video(0) } else { Rendition::Audio };
-        if let Some(edge) = line.packager.snapshot(leading).and_then(|snapshot| snapshot.edge_date()) {
+        let edge = |rendition| line.packager.snapshot(rendition).and_then(|snapshot| snapshot.edge_date());
+        let newest = renditions(line.plan.rungs(), !line.has_video).filter_map(edge).max();
+        if let Some(edge) = newest {
             telemetry::live_latency(&self.key.channel, unix.saturating_sub(edge).as_secs_f64());
         }
     }
@@ -463,7 +478,7 @@ impl Line {
             render(&snapshot, wake);
             self.stage.publish(rendition, snapshot, wake);
         }
-        let snapshots = renditions(self.has_video, self.has_audio).filter_map(|rendition| self.packager.snapshot(rendition));
+        let snapshots = renditions(self.plan.rungs(), self.has_audio).filter_map(|rendition| self.packager.snapshot(rendition));
         if let Some(forms) = self.follower.as_mut().and_then(|follower| follower.follow(snapshots.collect())) {
             self.stage.publish_forms(forms);
         }
@@ -489,8 +504,8 @@ impl Line {
 }
 
 /// The media playlists of a programme.
-fn renditions(video: bool, audio: bool) -> impl Iterator<Item = Rendition> {
-    video.then_some(Rendition::Video(0)).into_iter().chain(audio.then_some(Rendition::Audio))
+fn renditions(rungs: u8, audio: bool) -> impl Iterator<Item = Rendition> {
+    (0..rungs).map(Rendition::Video).chain(audio.then_some(Rendition::Audio))
 }
 
 fn step(step: AudioStep) -> Step {

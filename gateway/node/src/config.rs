@@ -9,6 +9,8 @@ use minamo_transcode::{PoolConfig, Refused, RungSettings};
 
 use crate::signed::Access;
 
+use crate::plan::Rung;
+
 /// Bounds and waits of one gateway process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayConfig {
@@ -52,6 +54,8 @@ pub struct ProgrammeSettings {
     pub segment_target: Duration,
     /// PART-TARGET.
     pub part_target: Duration,
+    /// The video renditions that were asked for, the highest first. With fewer than two what comes is the only one.
+    pub ladder: Vec<Rung>,
     /// Media is encrypted.
     pub cipher: Option<Cipher>,
     /// Playlists need a signature.
@@ -105,6 +109,7 @@ impl Default for ProgrammeSettings {
             access: None,
             start_offset_ms: None,
             captions: Vec::new(),
+            ladder: Vec::new(),
         }
     }
 }

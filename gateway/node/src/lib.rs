@@ -16,6 +16,7 @@ mod gateway;
 mod http;
 mod ladder;
 mod origin;
+mod plan;
 mod programme;
 mod publishers;
 mod signed;
@@ -30,4 +31,5 @@ pub use config::{
     GatewayConfig, PlaylistEntry, ProgrammeSettings, ProgrammeState, TranscodePolicy, TranscodeSettings, TranscodeState,
 };
 pub use gateway::{Gateway, NotTold};
+pub use plan::{Filling, LadderPlan, Missing, Rung};
 pub use signed::Access;

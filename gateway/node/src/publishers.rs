@@ -70,7 +70,7 @@ mod tests {
     use minamo_media::Codec;
 
     fn track(publisher: &str, id: u64, codec: Codec) -> TrackInfo {
-        TrackInfo { track: TrackId(id), publisher: publisher.into(), codec }
+        TrackInfo { track: TrackId(id), publisher: publisher.into(), codec, rids: Vec::new() }
     }
 
     #[test]

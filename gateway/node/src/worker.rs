@@ -255,6 +255,7 @@ mod tests {
 
     fn unit() -> TapEvent {
         let unit = AccessUnit {
+            layer: 0,
             rtp: 0,
             arrival: Instant::now(),
             key: true,

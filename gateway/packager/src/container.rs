@@ -71,13 +71,20 @@ impl CodecConfig {
     }
 }
 
-impl VideoFormat {
-    /// With its init segment.
-    pub(crate) fn new(config: CodecConfig) -> Result<(Self, Bytes), Fmp4Error> {
+/// A format with the init segment that says it.
+#[derive(Debug)]
+pub(crate) struct VideoInit {
+    pub format: VideoFormat,
+    pub bytes: Bytes,
+}
+
+impl VideoInit {
+    pub(crate) fn new(config: CodecConfig) -> Result<Self, Fmp4Error> {
         let CodecConfig::H264(h264) = &config;
         let sps = Sps::parse(&h264.sps)?;
-        let init = init_segment_h264(h264, VIDEO_SCALE)?;
-        Ok((Self { codec: codec_string(&sps), width: sps.width, height: sps.height, config }, init))
+        let bytes = init_segment_h264(h264, VIDEO_SCALE)?;
+        let format = VideoFormat { codec: codec_string(&sps), width: sps.width, height: sps.height, config };
+        Ok(Self { format, bytes })
     }
 }
 

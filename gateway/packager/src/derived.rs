@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::captions::{CaptionTrack, Captions, Cue};
-use crate::rendition::Rendition;
+use crate::rendition::{RUNGS_MAX, Rendition};
 use crate::segment::Segment;
 use crate::snapshot::{Report, Snapshot, View};
 use crate::timeline::WallMap;
@@ -12,7 +12,8 @@ use crate::timeline::WallMap;
 #[derive(Debug, Default)]
 pub(crate) struct Derived {
     captions: Vec<Captions>,
-    i_frame_bps: u64,
+    /// By rung.
+    i_frame_bps: [u64; RUNGS_MAX],
     snapshots: Vec<Arc<Snapshot>>,
 }
 
@@ -21,9 +22,10 @@ impl Derived {
         Self { captions: tracks.iter().map(|_| Captions::default()).collect(), ..Self::default() }
     }
 
-    /// Peak of the I-frame playlist of the highest rung; `None`: there is none.
-    pub(crate) fn i_frame_bps(&self) -> Option<u64> {
-        self.snapshot(Rendition::IFrames(0)).map(|_| self.i_frame_bps.max(1))
+    /// Peak of a rung's I-frame playlist; `None`: there is none.
+    pub(crate) fn i_frame_bps(&self, rung: u8) -> Option<u64> {
+        self.snapshot(Rendition::IFrames(rung))?;
+        self.i_frame_bps.get(usize::from(rung)).map(|peak| (*peak).max(1))
     }
 
     pub(crate) fn snapshot(&self, rendition: Rendition) -> Option<Arc<Snapshot>> {
@@ -53,7 +55,9 @@ impl Derived {
         for rung in rungs.iter().filter(|rung| !is_encrypted(rung)) {
             if let Rendition::Video(number) = rung.rendition() {
                 let peak = rung.view().segments.last().map_or(0, |last| i_frame_bps(last));
-                self.i_frame_bps = self.i_frame_bps.max(peak);
+                if let Some(highest) = self.i_frame_bps.get_mut(usize::from(number)) {
+                    *highest = peak.max(*highest);
+                }
                 replace(&mut self.snapshots, without_parts(rung.view(), Rendition::IFrames(number)), &mut grown);
             }
         }

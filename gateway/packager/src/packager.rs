@@ -1,12 +1,14 @@
 //! The packager: access units with programme time in, snapshots of playlists out.
 
+mod publish;
+mod rungs;
 mod sides;
+mod told;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use minamo_media::Timestamp;
 use minamo_media::fmp4::Fmp4Error;
 
@@ -15,17 +17,19 @@ use crate::body::Body;
 use crate::boundary::{Boundary, VIDEO_SCALE, nanos, ticks};
 use crate::captions::Cue;
 use crate::config::{Limits, PackagerConfig};
-use crate::container::{CodecConfig, Format, VideoFormat};
+use crate::container::{CodecConfig, Format};
 use crate::daterange::{DateRange, DateRangeRefused, DateRanges};
 use crate::derived::Derived;
 use crate::keyframe::KeyFrameAsker;
-use crate::multivariant::{self, Variant};
+use crate::output::Output;
 use crate::rendition::Rendition;
 use crate::segment::{Init, SegmentHead};
-use crate::snapshot::{Extras, Report, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::timeline::WallMap;
-use crate::video::{Cut, Picture};
-use sides::{AudioSide, VideoSide};
+use crate::video::{Jump, Picture};
+use rungs::Rungs;
+use sides::AudioSide;
+pub use told::{AudioFrame, Counters, PackagerEvent, VideoSample};
 
 /// A picture that is so much later than usual does not come: the tap's wait for retransmissions (400 ms) and a little.
 const GRACE: Duration = Duration::from_millis(450);
@@ -34,56 +38,6 @@ const OVERTIME: Duration = Duration::from_millis(100);
 /// How far the dates may move against the durations from one segment to the next: drifting clocks are followed, a better
 /// guess at the start is not a jump (rule 6).
 const DATE_STEP_MAX: Duration = Duration::from_millis(1);
-/// Until so much was measured, BANDWIDTH is not under the configured expectation.
-const MEASURED_ENOUGH: Duration = Duration::from_secs(10);
-
-/// One encoded picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VideoSample {
-    /// Programme time, from [`Timeline::video`](crate::Timeline::video). Rising.
-    pub pts: Timestamp,
-    /// An IDR, or what is one in another codec.
-    pub key: bool,
-    /// AVCC with 4-byte lengths, parameter sets included as they came.
-    pub data: Bytes,
-}
-
-/// One raw AAC-LC frame of 1024 samples.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AudioFrame {
-    /// Programme time, in any scale. Each 1024 samples after the one before; a hole becomes gap parts.
-    pub pts: Timestamp,
-    /// Without ADTS.
-    pub data: Bytes,
-}
-
-/// What happened. At most one of each kind waits to be polled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PackagerEvent {
-    /// Ask the publisher for a key frame now. Repeated by the packager itself; no need to retry.
-    KeyFrameWanted,
-    /// This rendition has a new snapshot: wake who waits. The other's snapshot is fresh too (rendition reports).
-    Published(Rendition),
-}
-
-/// What was done since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Parts with media, both renditions.
-    pub parts: u64,
-    /// Gap parts.
-    pub gap_parts: u64,
-    /// Complete segments, both renditions.
-    pub segments: u64,
-    /// Wishes for key frames.
-    pub key_frames_wanted: u64,
-    /// Pictures that could not be shown: no key frame before them.
-    pub pictures_dropped: u64,
-    /// Audio frames before the programme's start, or twice.
-    pub audio_frames_dropped: u64,
-    /// Key frames whose parameter sets cannot be used.
-    pub bad_parameter_sets: u64,
-}
 
 /// Makes one programme's parts, segments and playlists.
 ///
@@ -97,11 +51,11 @@ pub struct Packager {
     wall: WallMap,
     wall_wanted: WallMap,
     epoch: Option<Instant>,
-    video: Option<VideoSide>,
+    video: Option<Rungs>,
     audio: Option<AudioSide>,
     asker: KeyFrameAsker,
-    /// The next segment with pictures begins behind a discontinuity.
-    discontinuity: bool,
+    /// What the next segment with pictures begins behind.
+    jump: Jump,
     /// No more media is taken.
     finished: bool,
     ended: bool,
@@ -119,7 +73,7 @@ impl Packager {
     /// When no init segment can be made of the audio's configuration.
     pub fn new(config: PackagerConfig, wall: WallMap) -> Result<Self, Fmp4Error> {
         let limits = Limits::of(&config);
-        let video = config.video.first().map(|_| VideoSide::new(&config, limits));
+        let video = Rungs::new(&config, limits);
         let audio = match &config.audio {
             Some(audio) => Some(AudioSide::new(&config, audio, limits)?),
             None => None,
@@ -134,7 +88,7 @@ impl Packager {
             epoch: None,
             video,
             audio,
-            discontinuity: false,
+            jump: Jump::None,
             finished: false,
             ended: false,
             events: VecDeque::new(),
@@ -154,18 +108,26 @@ impl Packager {
     /// sets nothing is kept. Ignored after [`Self::finish`].
     pub fn push_video(&mut self, now: Instant, rung: u8, sample: &VideoSample) {
         let local = self.local(now);
-        let pts = sample.pts.rescale(VIDEO_SCALE).ticks;
-        let Some(video) = self.video.as_mut().filter(|_| rung == 0 && !self.finished) else { return };
-        video.note_lag(local, pts);
+        let (pts, rung) = (sample.pts.rescale(VIDEO_SCALE).ticks, usize::from(rung));
+        let Some(rungs) = self.video.as_mut().filter(|_| !self.finished) else { return };
+        let Some(side) = rungs.sides.get_mut(rung) else { return };
+        side.note_lag(local, pts);
+        let init = sample.key.then(|| side.init_of(CodecConfig::of_key_frame(&sample.data)));
         if sample.key {
-            self.asker.came(local);
-            if !video.takes_format(CodecConfig::of_key_frame(&sample.data)) {
-                return;
+            rungs.nominate(rung);
+            if rungs.leads(rung) {
+                self.asker.came(local);
             }
         }
-        let discontinuity = self.discontinuity || video.next_format.is_some() && video.format.is_some();
-        let data = CodecConfig::stripped(&sample.data);
-        video.cutter.push(Picture { pts, key: sample.key, data }, discontinuity);
+        let Ok(init) = init.map_or(Ok(None), |init| init.map(Some).ok_or(())) else { return };
+        let picture = Picture { pts, key: sample.key, init, data: CodecConfig::stripped(&sample.data) };
+        let cutter = &mut rungs.sides[rung].cutter;
+        if cutter.changes(&picture) && self.jump == Jump::None {
+            self.jump = Jump::Format;
+            self.asker.want_now();
+        }
+        cutter.push(picture, self.jump);
+        rungs.hurry();
         self.settle(local);
     }
 
@@ -176,17 +138,17 @@ impl Packager {
         audio.cutter.push(frame.pts.rescale(audio.scale).ticks, frame.data.clone());
         let overtime = Duration::from_secs(self.limits.target_duration_secs) + OVERTIME;
         if audio.out() > overtime
-            && let Some(video) = &mut self.video
+            && let Some(rungs) = &mut self.video
         {
-            video.cutter.force_boundary();
+            rungs.leader().cutter.force_boundary();
         }
         self.settle(local);
     }
 
     /// What comes next is another publisher's, or jumps in time: the next segment that begins with a key frame stands behind
-    /// one discontinuity, in both renditions.
+    /// one discontinuity, in all renditions.
     pub fn discontinuity(&mut self) {
-        self.discontinuity = true;
+        self.jump = Jump::Time;
         if self.video.is_some() {
             self.asker.want_now();
         } else if let Some(audio) = &mut self.audio {
@@ -197,11 +159,8 @@ impl Packager {
     /// Does what is due: wishes for key frames, gaps for pictures that do not come.
     pub fn handle_timeout(&mut self, now: Instant) {
         let local = self.local(now);
-        let Some(video) = self.video.as_mut().filter(|_| !self.finished) else { return };
-        if let Some(lag) = video.lag() {
-            let due = nanos_of(local) - nanos_of(GRACE) - lag;
-            video.cutter.overdue(ticks(due, VIDEO_SCALE));
-        }
+        let Some(rungs) = self.video.as_mut().filter(|_| !self.finished) else { return };
+        rungs.overdue(nanos_of(local) - nanos_of(GRACE));
         self.settle(local);
     }
 
@@ -209,10 +168,9 @@ impl Packager {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let epoch = self.epoch?;
-        let video = self.video.as_ref().filter(|_| !self.finished)?;
-        let lag = video.lag()?;
-        let gap = video.cutter.deadline().map(|at| nanos(at, VIDEO_SCALE) + lag + nanos_of(GRACE) + 1_000_000);
-        let gap = gap.map(|at| Duration::from_nanos(at.max(0).unsigned_abs()));
+        let rungs = self.video.as_ref().filter(|_| !self.finished)?;
+        rungs.lag(0)?;
+        let gap = rungs.deadline().map(|at| at + GRACE + Duration::from_millis(1));
         let due = [gap, self.asker.next()].into_iter().flatten().min()?;
         epoch.checked_add(due)
     }
@@ -237,8 +195,8 @@ impl Packager {
             return;
         }
         let local = self.local(now);
-        if let Some(video) = &mut self.video {
-            video.cutter.end();
+        if let Some(rungs) = &mut self.video {
+            rungs.end();
         }
         self.write_video(local);
         if let Some(audio) = &mut self.audio {
@@ -269,8 +227,7 @@ impl Packager {
     #[must_use]
     pub fn snapshot(&self, rendition: Rendition) -> Option<Arc<Snapshot>> {
         match rendition {
-            Rendition::Video(0) => self.video.as_ref()?.output.snapshot.clone(),
-            Rendition::Video(_) => None,
+            Rendition::Video(rung) => self.video.as_ref()?.sides.get(usize::from(rung))?.output.snapshot.clone(),
             Rendition::Audio => self.audio.as_ref()?.output.snapshot.clone(),
             Rendition::IFrames(_) | Rendition::Captions(_) => self.derived.snapshot(rendition),
         }
@@ -291,8 +248,7 @@ impl Packager {
     /// A discontinuity sequence number above all of this programme.
     #[must_use]
     pub fn next_discontinuity(&self) -> u64 {
-        let listed =
-            |output: &crate::output::Output| output.store.listed().filter(|segment| segment.head.discontinuity).count() as u64;
+        let listed = |output: &Output| output.store.listed().filter(|segment| segment.head.discontinuity).count() as u64;
         self.outputs().map(|output| output.store.discontinuity_sequence + listed(output) + 1).max().unwrap_or(0)
     }
 
@@ -304,15 +260,18 @@ impl Packager {
             gap_parts: self.outputs().map(|output| output.gaps).sum(),
             segments: self.outputs().map(|output| output.segments).sum(),
             key_frames_wanted: self.key_frames_wanted,
-            pictures_dropped: self.video.as_ref().map_or(0, |video| video.cutter.dropped),
+            pictures_dropped: self.rungs().map(|side| side.cutter.dropped).sum(),
             audio_frames_dropped: self.audio.as_ref().map_or(0, |audio| audio.cutter.dropped),
-            bad_parameter_sets: self.video.as_ref().map_or(0, |video| video.bad_parameter_sets),
+            bad_parameter_sets: self.rungs().map(|side| side.bad_parameter_sets).sum(),
         }
     }
 
-    fn outputs(&self) -> impl Iterator<Item = &crate::output::Output> {
-        let video = self.video.iter().map(|video| &video.output);
-        video.chain(self.audio.iter().map(|audio| &audio.output))
+    fn rungs(&self) -> impl Iterator<Item = &sides::VideoSide> {
+        self.video.iter().flat_map(|rungs| &rungs.sides)
+    }
+
+    fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.rungs().map(|side| &side.output).chain(self.audio.iter().map(|audio| &audio.output))
     }
 
     fn local(&mut self, now: Instant) -> Duration {
@@ -324,11 +283,11 @@ impl Packager {
         self.write_video(local);
         self.write_audio();
         self.publish(local);
-        let Some(video) = &self.video else { return };
-        if video.cutter.starved() && video.lag().is_some() {
+        let Some(rungs) = &self.video else { return };
+        if rungs.starved() || rungs.sides.iter().any(|side| side.cutter.misses_key()) {
             self.asker.want_now();
         }
-        if video.lag().is_some() && self.asker.ask(local) {
+        if rungs.lag(0).is_some() && self.asker.ask(local) {
             self.key_frames_wanted += 1;
             self.tell(PackagerEvent::KeyFrameWanted);
         }
@@ -341,30 +300,20 @@ impl Packager {
     }
 
     fn write_video(&mut self, local: Duration) {
-        let Some(video) = &mut self.video else { return };
-        for cut in video.cutter.take_cuts() {
-            match cut {
-                Cut::Begin { at, discontinuity, gap } => {
-                    let first = video.output.store.is_new();
-                    self.wall = stepped(self.wall, self.wall_wanted, discontinuity || first);
-                    let boundary = video.begin(at, discontinuity, gap, self.wall);
-                    if !gap {
-                        self.discontinuity = false;
-                        self.asker.segment_began(local);
-                    }
-                    if let Some(audio) = &mut self.audio {
-                        audio.cutter.boundary(boundary);
-                    }
-                }
-                Cut::Part { start, duration, samples } => {
-                    video.frame_rate.pictures(samples.len());
-                    video.output.part(start, duration, &samples);
-                }
-                Cut::End => {
-                    if let Some(duration) = video.output.end() {
-                        video.frame_rate.segment(duration);
-                    }
-                }
+        let Some(rungs) = &mut self.video else { return };
+        let mut first = rungs.is_new();
+        let (wall, wanted) = (&mut self.wall, self.wall_wanted);
+        let begun = rungs.write(|discontinuity| {
+            *wall = stepped(*wall, wanted, discontinuity || std::mem::take(&mut first));
+            *wall
+        });
+        for begun in begun {
+            if !begun.gap {
+                self.jump = Jump::None;
+                self.asker.segment_began(local);
+            }
+            if let Some(audio) = &mut self.audio {
+                audio.cutter.boundary(begun.boundary);
             }
         }
     }
@@ -385,91 +334,6 @@ impl Packager {
                     audio.output.end();
                 }
             }
-        }
-    }
-
-    fn publish(&mut self, local: Duration) {
-        let ready = self.outputs().all(|output| output.store.complete() > 0);
-        let grown = |output: Option<&crate::output::Output>| output.is_some_and(|output| output.grown);
-        let video_grown = grown(self.video.as_ref().map(|video| &video.output));
-        let audio_grown = grown(self.audio.as_ref().map(|audio| &audio.output));
-        if !ready || !(video_grown || audio_grown || self.ended) {
-            return;
-        }
-        let first = self.multivariant.is_none();
-        // Both lose the same segments at once, so that MEDIA-SEQUENCE and DISCONTINUITY-SEQUENCE stay equal (rule 5).
-        let begins = self.outputs().map(|output| output.store.first_msn()).max().unwrap_or(0);
-        let list_from = self.outputs().map(|output| output.store.must_list_from()).min().unwrap_or(0).max(begins);
-        let extras = self.extras(local, list_from);
-        let video_report = self.video.as_ref().and_then(|video| video.output.report());
-        let audio_report = self.audio.as_ref().and_then(|audio| audio.output.report());
-        if let Some(video) = &mut self.video {
-            video.output.store.trim(list_from, local);
-        }
-        if let Some(audio) = &mut self.audio {
-            audio.output.store.trim(list_from, local);
-        }
-        let leaders = self.outputs().next().map(|leading| leading.store.all().0).unwrap_or_default();
-        let captions = self.derived.prepare(&leaders);
-        let reports = |other: Option<Report>| other.into_iter().chain(captions.iter().copied()).collect();
-        if let Some(video) = &mut self.video {
-            let hint = !video.cutter.in_gap() && !self.finished;
-            video.output.publish(reports(audio_report), &extras, self.ended, hint);
-        }
-        if let Some(audio) = &mut self.audio {
-            audio.output.publish(reports(video_report), &extras, self.ended, !self.finished);
-        }
-        let all: Vec<_> = [video_report, audio_report].into_iter().flatten().chain(captions).collect();
-        self.publish_derived(&all);
-        self.refresh_multivariant();
-        for (rendition, grown) in [(Rendition::Video(0), video_grown), (Rendition::Audio, audio_grown)] {
-            let exists = self.snapshot(rendition).is_some();
-            if exists && (grown || first || self.ended) {
-                self.tell(PackagerEvent::Published(rendition));
-            }
-        }
-    }
-
-    /// I-frames and captions, which come with the leading rendition's segments.
-    fn publish_derived(&mut self, reports: &[Report]) {
-        let rungs: Vec<_> = self.video.iter().filter_map(|video| video.output.snapshot.clone()).collect();
-        let leading = rungs.first().cloned().or_else(|| self.audio.as_ref()?.output.snapshot.clone());
-        let Some(leading) = leading else { return };
-        for rendition in self.derived.update(&leading, &rungs, reports) {
-            self.tell(PackagerEvent::Published(rendition));
-        }
-    }
-
-    /// What all renditions of the next version share; segments before `list_from` are no longer in it.
-    fn extras(&mut self, local: Duration, list_from: u64) -> Arc<Extras> {
-        let first = |output: &crate::output::Output| {
-            output.store.listed().find(|segment| segment.head.msn >= list_from).map(|segment| segment.head.date)
-        };
-        let from = self.outputs().filter_map(first).min().unwrap_or_default();
-        let ranges = self.ranges.version(local, from, self.limits.skip_until());
-        Arc::new(Extras { tokens: self.config.tokens, start_offset_ms: self.config.start_offset_ms, ranges })
-    }
-
-    fn refresh_multivariant(&mut self) {
-        let mut peak = self.outputs().map(|output| output.bitrate.peak_bps()).sum::<u64>();
-        let average = self.outputs().map(|output| output.bitrate.average_bps()).sum::<u64>();
-        let measured = self.outputs().map(|output| output.bitrate.measured()).max().unwrap_or_default();
-        if let Some(hint) = self.config.video.first().and_then(|rung| rung.bps_hint).filter(|_| measured < MEASURED_ENOUGH) {
-            peak = peak.max(hint);
-        }
-        let video = self.video.as_ref().and_then(|video| Some((video.format.as_ref()?, video.frame_rate.per_second())));
-        let variant = Variant {
-            video,
-            audio: self.config.audio.as_ref(),
-            captions: &self.config.captions,
-            i_frame_bps: self.derived.i_frame_bps(),
-            // A player that trusts a number below the truth stalls.
-            peak_bps: (peak + peak / 20).max(1),
-            average_bps: average.max(1),
-        };
-        let text = multivariant::render(&variant);
-        if self.multivariant.as_ref().is_none_or(|body| body.plain() != text.as_bytes()) {
-            self.multivariant = Some(Arc::new(Body::new(Bytes::from(text))));
         }
     }
 }

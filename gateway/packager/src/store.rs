@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::Limits;
 use crate::rendition::Rendition;
-use crate::segment::{OpenSegment, Part, Segment, SegmentHead};
+use crate::segment::{Init, OpenSegment, Part, Segment, SegmentHead};
 
 /// A segment in memory.
 #[derive(Debug)]
@@ -51,6 +51,13 @@ impl Store {
         debug_assert!(head.msn == self.next_msn || self.kept.is_empty());
         self.next_msn = head.msn + 1;
         self.open = Some(OpenSegment { head, parts: Vec::new() });
+    }
+
+    /// The rendition's first init segment holds for the gaps before it, too; nobody has seen them without it.
+    pub(crate) fn adopt_init(&mut self, init: &Init) {
+        for kept in self.kept.iter_mut().filter(|kept| kept.segment.head.init.is_none()) {
+            Arc::make_mut(&mut kept.segment).head.init = Some(init.clone());
+        }
     }
 
     /// Ignored without an open segment.

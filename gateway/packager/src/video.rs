@@ -6,9 +6,19 @@
 //! * Without an IDR a segment goes on up to 2 × target = TARGETDURATION. Then it ends, and GAP=YES parts in GAP segments
 //!   stand for the pictures, which cannot be shown to anyone who joins, until an IDR comes.
 //! * The same when pictures stop: the last one is shown to the end of its part, one more part's time is waited, then gaps.
+//! * Of several rungs one leads, and so says where segments begin; how the others follow is in [`follow`].
+
+mod follow;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use minamo_media::fmp4::Sample;
+
+use crate::boundary::Boundary;
+use crate::container::VideoInit;
+use follow::Hold;
 
 /// Least distance of two pictures: 1 ms.
 const STEP_MIN: i64 = 90;
@@ -18,42 +28,82 @@ const STEP_MIN: i64 = 90;
 pub(crate) struct Picture {
     pub pts: i64,
     pub key: bool,
+    /// Of a key frame: what its decoder is set up with.
+    pub init: Option<Arc<VideoInit>>,
     pub data: Bytes,
 }
 
 /// What the cutter decided, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Cut {
-    /// A segment begins here.
-    Begin { at: i64, discontinuity: bool, gap: bool },
+    /// A segment begins here. No init: with a gap.
+    Begin { at: i64, by: Decision, init: Option<Arc<VideoInit>> },
     /// A part of the open segment; no samples: a gap.
     Part { start: i64, duration: i64, samples: Vec<Sample> },
     /// The open segment is complete.
     End,
 }
 
+/// Who decided that a segment begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// This rung: the others are to follow.
+    Own { discontinuity: bool },
+    /// The leading rung.
+    Followed(Boundary),
+}
+
+/// What the programme's next decision stands behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Jump {
+    None,
+    /// One of the rungs has another format.
+    Format,
+    /// All that comes is of another time or publisher: nothing but a key frame can be shown.
+    Time,
+}
+
+/// What a rung is among those of its programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// No other rung flows: both its key frames and its gaps begin segments.
+    Alone,
+    /// Its key frames begin segments. Should it stall, another takes over, so that a stall begins none.
+    Lead,
+    /// Segments begin where another says.
+    Follow,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before the first IDR.
+    /// Before the first segment.
     Waiting,
     Open,
-    /// Pictures are away since `part_start`. `begun`: the gap segment has a part.
+    /// Pictures are away since `part_start`. `begun`: there is an open segment that gap parts may go into.
     Gap {
         begun: bool,
     },
 }
 
-/// Bound: the pictures of one part, at most 1 per ms.
+/// Bound: the pictures of one part, at most 1 per ms, and the parts that are held, at most a segment's.
 #[derive(Debug)]
 pub(crate) struct VideoCutter {
     part_max: i64,
     part_min: i64,
     segment_target: i64,
     segment_max: i64,
+    role: Role,
     state: State,
     segment_start: i64,
     part_start: i64,
+    /// The open segment has a part.
+    has_part: bool,
     pictures: Vec<Picture>,
+    /// What the open segment's pictures need.
+    init: Option<Arc<VideoInit>>,
+    /// The leader's decisions that wait for a key frame here.
+    pending: VecDeque<Boundary>,
+    hold: Option<Hold>,
     cuts: Vec<Cut>,
     /// Pictures that nobody can be shown: before an IDR.
     pub dropped: u64,
@@ -68,10 +118,15 @@ impl VideoCutter {
             part_min: part_max * 86 / 100,
             segment_target,
             segment_max,
+            role: Role::Alone,
             state: State::Waiting,
             segment_start: 0,
             part_start: 0,
+            has_part: false,
             pictures: Vec::new(),
+            init: None,
+            pending: VecDeque::new(),
+            hold: None,
             cuts: Vec::new(),
             dropped: 0,
         }
@@ -81,30 +136,51 @@ impl VideoCutter {
         std::mem::take(&mut self.cuts)
     }
 
+    pub(crate) fn has_cuts(&self) -> bool {
+        !self.cuts.is_empty()
+    }
+
     /// Nothing can be shown before an IDR comes.
     pub(crate) fn starved(&self) -> bool {
         self.state != State::Open
     }
 
-    /// No next part may be hinted.
-    pub(crate) fn in_gap(&self) -> bool {
-        matches!(self.state, State::Gap { .. })
+    /// It has pictures, and they are known to belong to a segment: it may lead.
+    pub(crate) fn flows(&self) -> bool {
+        self.state == State::Open && self.hold.is_none()
     }
 
-    /// One picture. `discontinuity`: what it stands in is another format or time than before.
-    pub(crate) fn push(&mut self, mut picture: Picture, discontinuity: bool) {
-        if self.state == State::Open && discontinuity && !picture.key {
+    /// No next part may be hinted.
+    pub(crate) fn in_gap(&self) -> bool {
+        self.state != State::Open
+    }
+
+    /// One picture.
+    pub(crate) fn push(&mut self, mut picture: Picture, jump: Jump) {
+        self.expire(picture.pts);
+        let changes = self.changes(&picture);
+        if self.state == State::Open && jump == Jump::Time && !picture.key {
             self.interrupt(picture.pts);
         }
-        if self.state == State::Open {
-            let earliest = self.pictures.last().map_or(self.part_start, |last| last.pts + STEP_MIN);
-            picture.pts = picture.pts.max(earliest);
-            self.make_room(&mut picture);
+        let apart = changes || jump == Jump::Time;
+        if let Some(hold) = self.hold.as_mut().filter(|hold| !picture.key || hold.keeps(apart)) {
+            return hold.push(picture);
         }
+        self.release();
+        if self.state == State::Open {
+            self.place(&mut picture);
+        }
+        if picture.key && (self.role == Role::Follow || !self.pending.is_empty()) {
+            return self.push_key_as_follower(picture, jump, changes);
+        }
+        self.push_at_its_place(picture, changes || jump != Jump::None);
+    }
+
+    fn push_at_its_place(&mut self, picture: Picture, jump: bool) {
         match self.state {
-            State::Open => self.append(picture, discontinuity),
-            State::Waiting if picture.key => self.begin(picture, false),
-            State::Gap { .. } if picture.key => self.resume(picture, discontinuity),
+            State::Open => self.append(picture, jump),
+            State::Waiting if picture.key => self.begin(picture, Decision::Own { discontinuity: false }),
+            State::Gap { .. } if picture.key => self.resume(picture, Decision::Own { discontinuity: jump }),
             State::Gap { .. } => {
                 self.dropped += 1;
                 self.gaps_until(picture.pts - self.part_max + 1);
@@ -113,13 +189,37 @@ impl VideoCutter {
         }
     }
 
+    /// Where the picture may stand in the open segment, which ends here when it cannot.
+    fn place(&mut self, picture: &mut Picture) {
+        let earliest = self.pictures.last().map_or(self.part_start, |last| last.pts + STEP_MIN);
+        picture.pts = picture.pts.max(earliest);
+        self.make_room(picture);
+    }
+
+    /// A key frame that needs another init section than what is there.
+    pub(crate) fn changes(&self, picture: &Picture) -> bool {
+        match (&self.init, &picture.init) {
+            (Some(ours), Some(theirs)) => ours.format != theirs.format,
+            _ => false,
+        }
+    }
+
     /// When this programme time has passed without a picture, call [`Self::overdue`].
     pub(crate) fn deadline(&self) -> Option<i64> {
-        (self.state != State::Waiting).then_some(self.part_start + self.part_max)
+        let part = match self.state {
+            State::Waiting => None,
+            // What is held decides how the open part ends.
+            _ if self.hold.is_some() => None,
+            // Nothing can be written until the leader says in which segment.
+            State::Gap { begun: false } if self.role == Role::Follow => None,
+            State::Open | State::Gap { .. } => Some(self.part_start + self.part_max),
+        };
+        [part, self.patience()].into_iter().flatten().min()
     }
 
     /// Pictures up to `time` should have come.
     pub(crate) fn overdue(&mut self, time: i64) {
+        self.expire(time);
         while self.deadline().is_some_and(|deadline| deadline <= time) {
             match self.state {
                 State::Waiting => return,
@@ -130,29 +230,30 @@ impl VideoCutter {
         }
     }
 
-    /// The other rendition cannot go on without a boundary: end the segment and begin a gap.
+    /// Another rendition cannot go on without a boundary: end the segment and begin a gap.
     pub(crate) fn force_boundary(&mut self) {
         if self.state == State::Open {
             self.interrupt(self.part_start + self.part_max);
         }
         if let State::Gap { begun } = self.state {
             if begun {
-                self.cuts.push(Cut::End);
-                self.state = State::Gap { begun: false };
+                self.finish_segment();
             }
+            self.begin_gap(self.part_start, Decision::Own { discontinuity: false });
             self.gap(self.part_start + self.part_max);
         }
     }
 
     /// The programme is over: everything that is there goes out.
     pub(crate) fn end(&mut self) {
+        self.release();
         if let Some(last) = self.pictures.last() {
             let before = self.pictures.len().checked_sub(2).map_or(3_000, |index| last.pts - self.pictures[index].pts);
             let end = (last.pts + before).min(self.part_start + self.part_max);
             self.finish_part(end);
         }
         if matches!(self.state, State::Open | State::Gap { begun: true }) {
-            self.cuts.push(Cut::End);
+            self.finish_segment();
         }
         self.state = State::Waiting;
     }
@@ -168,7 +269,7 @@ impl VideoCutter {
                 None => self.finish_part(self.part_start + self.part_max),
             }
         }
-        if self.pictures.is_empty() {
+        if self.state == State::Open && self.pictures.is_empty() {
             // The part before was stretched up to here. No hole: players stop at holes.
             picture.pts = self.part_start;
         }
@@ -191,17 +292,19 @@ impl VideoCutter {
         }
     }
 
-    fn append(&mut self, picture: Picture, discontinuity: bool) {
-        let age = picture.pts - self.segment_start;
-        if picture.key && (discontinuity || age >= self.segment_target * 3 / 4) {
-            if !self.pictures.is_empty() {
-                self.finish_part(picture.pts);
-            }
+    fn append(&mut self, picture: Picture, jump: bool) {
+        let leads = self.role != Role::Follow;
+        if picture.key && leads && (jump || self.is_due(picture.pts)) {
+            self.close_part(picture.pts);
             if self.state == State::Open {
-                self.cuts.push(Cut::End);
+                self.finish_segment();
             }
-            return self.begin(picture, discontinuity);
+            return self.begin(picture, Decision::Own { discontinuity: jump });
         }
+        self.add(picture);
+    }
+
+    fn add(&mut self, picture: Picture) {
         if self.full_at(picture.pts) {
             self.finish_part(picture.pts);
         }
@@ -212,6 +315,11 @@ impl VideoCutter {
         }
     }
 
+    /// The open segment is so long that an IDR at `pts` may begin the next.
+    fn is_due(&self, pts: i64) -> bool {
+        pts - self.segment_start >= self.segment_target * 3 / 4
+    }
+
     /// The part is long enough at `pts`, and one more picture as long as the last would be too much.
     fn full_at(&self, pts: i64) -> bool {
         let Some(last) = self.pictures.last() else { return false };
@@ -219,13 +327,53 @@ impl VideoCutter {
         long >= self.part_min && long + (pts - last.pts) > self.part_max
     }
 
-    fn begin(&mut self, picture: Picture, discontinuity: bool) {
+    fn begin(&mut self, picture: Picture, by: Decision) {
+        let by = self.in_turn(by);
         self.state = State::Open;
         self.segment_start = picture.pts;
         self.part_start = picture.pts;
-        self.cuts.push(Cut::Begin { at: picture.pts, discontinuity, gap: false });
+        self.has_part = false;
+        self.init.clone_from(&picture.init);
+        self.cuts.push(Cut::Begin { at: picture.pts, by, init: picture.init.clone() });
         self.pictures.clear();
         self.pictures.push(picture);
+    }
+
+    fn begin_gap(&mut self, at: i64, by: Decision) {
+        let by = self.in_turn(by);
+        self.state = State::Gap { begun: true };
+        self.segment_start = at;
+        self.part_start = at;
+        self.has_part = false;
+        self.cuts.push(Cut::Begin { at, by, init: None });
+    }
+
+    /// No number is left out: what was decided before counts first.
+    fn in_turn(&mut self, by: Decision) -> Decision {
+        match by {
+            Decision::Own { .. } => self.pending.pop_front().map_or(by, Decision::Followed),
+            Decision::Followed(_) => by,
+        }
+    }
+
+    /// Every segment has a part, or its number would be missing here.
+    fn finish_segment(&mut self) {
+        if !self.has_part {
+            self.part(self.part_start + STEP_MIN, Vec::new());
+        }
+        self.cuts.push(Cut::End);
+    }
+
+    fn part(&mut self, end: i64, samples: Vec<Sample>) {
+        self.cuts.push(Cut::Part { start: self.part_start, duration: end - self.part_start, samples });
+        self.has_part = true;
+        self.part_start = end;
+    }
+
+    fn close_part(&mut self, end: i64) {
+        if !self.pictures.is_empty() {
+            self.finish_part(end);
+        }
     }
 
     fn finish_part(&mut self, end: i64) {
@@ -241,11 +389,15 @@ impl VideoCutter {
                 data: picture.data.clone(),
             })
             .collect();
-        self.cuts.push(Cut::Part { start: self.part_start, duration: end - self.part_start, samples });
-        self.part_start = end;
-        if end - self.segment_start > self.segment_max - self.part_max {
-            self.enter_gap();
+        self.part(end, samples);
+        if self.is_overlong() && self.role != Role::Follow {
+            self.enter_hard_gap();
         }
+    }
+
+    /// One more part would make the segment longer than TARGETDURATION.
+    pub(crate) fn is_overlong(&self) -> bool {
+        self.state != State::Waiting && self.part_start - self.segment_start > self.segment_max - self.part_max
     }
 
     /// Pictures cannot go on: what is there goes out, and a gap begins.
@@ -259,35 +411,55 @@ impl VideoCutter {
         }
     }
 
+    /// Alone, the segment ends here. Else its number is the others' too, and gap parts fill it up.
     fn enter_gap(&mut self) {
+        self.release();
+        if self.state != State::Open {
+            return;
+        }
+        if self.role == Role::Alone {
+            return self.enter_hard_gap();
+        }
         self.dropped += self.pictures.len() as u64;
         self.pictures.clear();
-        self.cuts.push(Cut::End);
+        self.state = State::Gap { begun: true };
+    }
+
+    fn enter_hard_gap(&mut self) {
+        self.dropped += self.pictures.len() as u64;
+        self.pictures.clear();
+        self.finish_segment();
         self.state = State::Gap { begun: false };
     }
 
     /// A gap part up to `end`.
     fn gap(&mut self, end: i64) {
         let State::Gap { begun } = self.state else { return };
-        if begun && self.part_start - self.segment_start >= self.segment_target {
-            self.cuts.push(Cut::End);
+        if self.role != Role::Follow {
+            let long = self.part_start - self.segment_start >= self.segment_target;
+            if begun && long && self.has_part {
+                self.finish_segment();
+            }
+            if !begun || (long && self.has_part) {
+                self.begin_gap(self.part_start, Decision::Own { discontinuity: false });
+            }
+        } else if !begun {
+            return;
         }
-        if !begun || self.part_start - self.segment_start >= self.segment_target {
-            self.segment_start = self.part_start;
-            self.cuts.push(Cut::Begin { at: self.part_start, discontinuity: false, gap: true });
-            self.state = State::Gap { begun: true };
-        }
-        self.cuts.push(Cut::Part { start: self.part_start, duration: end - self.part_start, samples: Vec::new() });
-        self.part_start = end;
+        self.part(end, Vec::new());
     }
 
     fn gaps_until(&mut self, time: i64) {
-        while self.part_start < time {
+        while self.part_start < time && self.deadline().is_some() && self.in_gap() {
+            let before = self.part_start;
             self.gap(self.part_start + self.part_max);
+            if self.part_start == before {
+                return;
+            }
         }
     }
 
-    fn resume(&mut self, mut picture: Picture, discontinuity: bool) {
+    fn resume(&mut self, mut picture: Picture, by: Decision) {
         self.gaps_until(picture.pts - self.part_max + 1);
         let left = picture.pts - self.part_start;
         let begun = self.state == State::Gap { begun: true };
@@ -297,8 +469,9 @@ impl VideoCutter {
             picture.pts = self.part_start;
         }
         if self.state == (State::Gap { begun: true }) {
-            self.cuts.push(Cut::End);
+            self.finish_segment();
+            picture.pts = self.part_start;
         }
-        self.begin(picture, discontinuity);
+        self.begin(picture, by);
     }
 }

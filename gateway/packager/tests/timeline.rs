@@ -22,7 +22,7 @@ impl Clock {
         let base = Instant::now();
         let mut timeline = Timeline::new(WallClock { instant: base, unix: Duration::from_secs(1_000_000) });
         for (track, codec) in [(AUDIO, Codec::Opus), (VIDEO, Codec::H264)] {
-            timeline.add_track(&TrackInfo { track, publisher: ConnectionId::from("p"), codec });
+            timeline.add_track(&TrackInfo { track, publisher: ConnectionId::from("p"), codec, rids: Vec::new() });
         }
         Self { base, timeline }
     }
@@ -32,7 +32,7 @@ impl Clock {
     }
 
     fn unit(&self, rtp: i64, ms: u64, data: &'static [u8]) -> AccessUnit {
-        AccessUnit { rtp, arrival: self.at(ms), key: true, after_loss: false, data: Bytes::from_static(data) }
+        AccessUnit { layer: 0, rtp, arrival: self.at(ms), key: true, after_loss: false, data: Bytes::from_static(data) }
     }
 
     /// A packet of 20 ms.
@@ -59,7 +59,7 @@ impl Clock {
     }
 
     fn report(&mut self, track: TrackId, rtp: i64, ntp: u64, ms: u64) {
-        let report = SenderReport { rtp, ntp: NtpTime(ntp), arrival: self.at(ms) };
+        let report = SenderReport { layer: 0, rtp, ntp: NtpTime(ntp), arrival: self.at(ms) };
         self.timeline.sender_report(track, &report);
     }
 
@@ -70,6 +70,34 @@ impl Clock {
 
 fn ntp(ms: u64) -> u64 {
     NtpTime::from_unix(Duration::from_millis(500_000_000 + ms)).0
+}
+
+#[test]
+fn layers_with_clocks_of_their_own_show_one_picture_at_one_time() {
+    let mut clock = Clock::new();
+    let starts = [1_000_000_i64, -77_000_000, 4_000_000_000];
+    let mut last = Vec::new();
+    for ms in (0..20_000_u64).step_by(20) {
+        clock.audio(5_000 + ms as i64 * 48, ms);
+        if ms.is_multiple_of(1_000) {
+            clock.report(AUDIO, 5_000 + ms as i64 * 48, ntp(ms), ms);
+        }
+        last.clear();
+        for (layer, start) in (0_u8..).zip(starts) {
+            let rtp = start + ms as i64 * 90;
+            // The larger, the later.
+            let arrival = ms + 30 + u64::from(layer) * 25;
+            if ms.is_multiple_of(1_000) {
+                let report = SenderReport { layer, rtp, ntp: NtpTime(ntp(ms)), arrival: clock.at(arrival) };
+                clock.timeline.sender_report(VIDEO, &report);
+            }
+            let unit = AccessUnit { layer, ..clock.unit(rtp, arrival, &[0, 0, 0, 1, 0x65]) };
+            let timing = clock.timeline.video(&unit, clock.at(arrival));
+            assert!(!timing.discontinuity);
+            last.push(timing.pts.ticks);
+        }
+    }
+    assert!(last.iter().all(|pts| pts.abs_diff(last[0]) < 90), "{last:?}");
 }
 
 fn decodes(steps: &[AudioStep]) -> bool {
@@ -315,7 +343,12 @@ fn pictures_always_go_forward_and_another_track_is_a_discontinuity() {
         last = next;
     }
     clock.timeline.remove_track(VIDEO);
-    clock.timeline.add_track(&TrackInfo { track: TrackId(7), publisher: ConnectionId::from("p"), codec: Codec::H264 });
+    clock.timeline.add_track(&TrackInfo {
+        track: TrackId(7),
+        publisher: ConnectionId::from("p"),
+        codec: Codec::H264,
+        rids: Vec::new(),
+    });
     let next = clock.video(-5, 5_000);
     assert!(next.discontinuity);
     assert_eq!(next.pts.ticks, 90_000 * 6, "by the wall, not by the old track");

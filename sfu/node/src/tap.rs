@@ -117,12 +117,12 @@ impl Tap {
                 self.publishers.entry(key.clone()).or_default().add_track(info);
                 self.pour(&key);
             }
-            TapInput::Packet { track, arrival, packet } => {
-                self.with(track, |assembler| assembler.push_packet(arrival, track, packet));
+            TapInput::Packet { track, layer, arrival, packet } => {
+                self.with(track, |assembler| assembler.push_packet(arrival, track, layer, packet));
             }
             TapInput::Cut { track, sequence } => self.with(track, |assembler| assembler.cut(track, sequence)),
-            TapInput::Report { track, rtp32, ntp, arrival } => {
-                self.with(track, |assembler| assembler.push_report(arrival, track, rtp32, ntp));
+            TapInput::Report { track, layer, rtp32, ntp, arrival } => {
+                self.with(track, |assembler| assembler.push_report(arrival, track, layer, rtp32, ntp));
             }
             TapInput::TrackRemoved { track } => {
                 self.with(track, |assembler| assembler.remove_track(track));
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn packet() -> TapInput {
-        TapInput::Packet { track: TrackId(1), arrival: Instant::now(), packet: Bytes::from_static(b"x") }
+        TapInput::Packet { track: TrackId(1), layer: 0, arrival: Instant::now(), packet: Bytes::from_static(b"x") }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::figures::Figures;
 use crate::mailbox::{Letter, Letters, Mailbox};
 use crate::place::{Place, remove_peer};
 use crate::rooms::{JoinError, Joined, Newcomer, Particulars};
+use crate::session::layers;
 use crate::session::{Action, Admission, Closing, Line, Reason, Session, UserMessage};
 use crate::signaling::Shared;
 use crate::socket::{Frame, Socket};
@@ -262,7 +263,7 @@ impl Connection {
     }
 
     fn admit(&mut self, now: Instant, entry: Entry, joined: Joined) {
-        let Entry { channel, connection, connect, grants, .. } = entry;
+        let Entry { channel, connection, mut connect, grants, .. } = entry;
         tracing::Span::current().record("channel", channel.id.as_str()).record("connection", connection.as_str());
         tracing::info!(role = ?connect.role, client = connect.client.sora_client.as_deref().unwrap_or(""), "joins");
         let has_hls = channel.kind.has_hls();
@@ -270,12 +271,15 @@ impl Connection {
             self.shared.programmes.open(&channel);
         }
         let peer = ids::next_peer();
+        let ladder = ChannelSettings::stored(&channel.settings).map(|settings| settings.ladder()).unwrap_or_default();
+        layers::ask_for(&mut connect, &ladder);
         self.place = Some(Place::new(self.shared.clone(), channel.id.clone(), connection.clone(), peer));
         self.rpc_methods.clone_from(&grants.rpc_methods);
         let ice_config = self.shared.ice_config(&connection, connect.client.sora_client.as_deref());
         let wanted = self.shared.rooms.view(&channel.id, &connection);
         let admission = Admission {
-            video_bps_max: ChannelSettings::stored(&channel.settings).ok().and_then(|settings| settings.video_bps_max()),
+            video_bps_max: layers::video_bps_max(&ladder),
+            taps_layers: ladder.len() > 1,
             channel: channel.id,
             connection,
             peer,

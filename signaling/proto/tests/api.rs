@@ -30,6 +30,16 @@ fn the_usual_request_is_accepted() {
 }
 
 #[test]
+fn a_ladder_is_sorted() {
+    let mut body = good();
+    let item = |width: u32, height: u32| json!({"video": {"width": width, "height": height, "fps": 30, "bps": width * 1000}});
+    body["hls"] = json!([item(320, 180), item(1280, 720), item(640, 360), item(1280, 720), {"audio": {"bps": 64_000}}]);
+    let settings = ChannelSettings::with_hls(&body).unwrap();
+    assert_eq!(settings.ladder().iter().map(|rung| rung.height).collect::<Vec<_>>(), [720, 360, 180]);
+    assert_eq!(ChannelSettings::stored(&serde_json::to_value(&settings).unwrap()).unwrap(), settings);
+}
+
+#[test]
 fn every_refusal_names_the_member() {
     let many: Vec<Value> = vec![good()["hls"][0].clone(); 100];
     let cases = [

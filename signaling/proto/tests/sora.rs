@@ -208,6 +208,16 @@ fn other_messages() {
 }
 
 #[test]
+fn a_ladder_becomes_encodings() {
+    let encodings = Encoding::of_ladder(&[(720, 30, 1_500_000), (360, 30, 500_000), (180, 15, 150_000), (90, 15, 50_000)]);
+    let layer = |rid: &str, by: f64, bps: u32, fps: f64| json!({"rid": rid, "active": true, "scaleResolutionDownBy": by, "maxBitrate": bps, "maxFramerate": fps, "scalabilityMode": "L1T1"});
+    let expected = json!([layer("r0", 4.0, 150_000, 15.0), layer("r1", 2.0, 500_000, 30.0), layer("r2", 1.0, 1_500_000, 30.0)]);
+    assert_eq!(serde_json::to_value(encodings).unwrap(), expected);
+    let two = Encoding::of_ladder(&[(720, 30, 1), (540, 30, 1)]);
+    assert_eq!(two.iter().map(|layer| layer.rid).collect::<Vec<_>>(), [Rid::R0, Rid::R1]);
+}
+
+#[test]
 fn encodings_are_those_of_the_browser() {
     let usual = serde_json::to_value(Encoding::usual()).unwrap();
     let layer = |rid: &str, by: f64| json!({"rid": rid, "active": true, "scaleResolutionDownBy": by, "scalabilityMode": "L1T1"});

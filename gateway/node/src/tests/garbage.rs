@@ -26,17 +26,17 @@ impl Dice {
         match self.roll(40) {
             0 => {
                 let codec = [Codec::Opus, Codec::H264, Codec::Vp8][self.roll(3) as usize];
-                TapEvent::TrackAdded(TrackInfo { track, publisher: publisher.clone(), codec })
+                TapEvent::TrackAdded(TrackInfo { track, publisher: publisher.clone(), codec, rids: Vec::new() })
             }
             1 => TapEvent::TrackRemoved(track),
             2 if self.roll(4) == 0 => TapEvent::PublisherGone { clean: self.roll(2) == 0 },
             3..=5 => {
                 let ntp = NtpTime([0, u64::MAX, self.roll(1 << 31) << 33][self.roll(3) as usize]);
-                TapEvent::SenderReport(track, SenderReport { rtp: self.rtp(), ntp, arrival: now })
+                TapEvent::SenderReport(track, SenderReport { layer: 0, rtp: self.rtp(), ntp, arrival: now })
             }
             _ => {
                 let (rtp, key, after_loss) = (self.rtp(), self.roll(4) == 0, self.roll(9) == 0);
-                TapEvent::AccessUnit(track, AccessUnit { rtp, arrival: now, key, after_loss, data: self.bytes() })
+                TapEvent::AccessUnit(track, AccessUnit { layer: 0, rtp, arrival: now, key, after_loss, data: self.bytes() })
             }
         }
     }

@@ -66,7 +66,7 @@ impl Source {
     }
 
     pub(super) fn tracks(&self) -> Vec<TapEvent> {
-        let info = |track, codec| TapEvent::TrackAdded(TrackInfo { track, publisher: self.id.clone(), codec });
+        let info = |track, codec| TapEvent::TrackAdded(TrackInfo { track, publisher: self.id.clone(), codec, rids: Vec::new() });
         let video = self.video.as_ref().map(|(track, _)| info(*track, Codec::H264));
         let audio = self.audio.as_ref().map(|(track, _)| info(*track, Codec::Opus));
         video.into_iter().chain(audio).collect()
@@ -108,7 +108,7 @@ impl Source {
         let picture = encoder.encode(I420::from_packed(&data, width, height).unwrap()).unwrap()?;
         // 90 kHz from an odd start, as senders do.
         let rtp = 4_000_000_123 + (n * 3000) as i64;
-        let unit = AccessUnit { rtp, arrival, key: picture.key, after_loss: false, data: picture.data };
+        let unit = AccessUnit { layer: 0, rtp, arrival, key: picture.key, after_loss: false, data: picture.data };
         Some(TapEvent::AccessUnit(*track, unit))
     }
 
@@ -118,7 +118,7 @@ impl Source {
         let beep = |n: u64| (f64::sin(n as f64 * 0.13) * 9000.0) as i16;
         let pcm: Vec<i16> = (start..start + 960).flat_map(|n| [beep(n); 2]).collect();
         let data: Bytes = encoder.encode(&pcm).unwrap();
-        let unit = AccessUnit { rtp: 77_000 + start as i64, arrival, key: true, after_loss: false, data };
+        let unit = AccessUnit { layer: 0, rtp: 77_000 + start as i64, arrival, key: true, after_loss: false, data };
         Some(TapEvent::AccessUnit(*track, unit))
     }
 }

@@ -1,29 +1,29 @@
-//! The two renditions' state inside the packager.
+//! The renditions' state inside the packager.
+
+use std::sync::Arc;
 
 use super::{
     Boundary, CodecConfig, Duration, Fmp4Error, Format, Init, Limits, PackagerConfig, Rendition, SegmentHead, Timestamp,
-    VIDEO_SCALE, VideoFormat, WallMap, nanos, nanos_of, ticks,
+    VIDEO_SCALE, WallMap, nanos, nanos_of, ticks,
 };
-use std::sync::Arc;
-
-use bytes::Bytes;
-
 use crate::audio::AudioCutter;
 use crate::bitrate::FrameRate;
 use crate::config::AudioConfig;
-use crate::container;
+use crate::container::{self, VideoInit};
 use crate::keys::Inits;
 use crate::output::Output;
 use crate::video::VideoCutter;
 
+/// One rung.
 #[derive(Debug)]
 pub(super) struct VideoSide {
     pub cutter: VideoCutter,
     pub output: Output,
     pub frame_rate: FrameRate,
-    pub format: Option<VideoFormat>,
-    /// Of the key frame that was just pushed, when it is another than `format`.
-    pub next_format: Option<(VideoFormat, Bytes)>,
+    /// What the latest key frame needs.
+    latest: Option<Arc<VideoInit>>,
+    /// What has been shown last.
+    format: Option<Arc<Format>>,
     inits: Inits,
     /// Local time minus programme time of pictures when they arrive, in nanoseconds, smoothed.
     lag: Option<i64>,
@@ -31,15 +31,15 @@ pub(super) struct VideoSide {
 }
 
 impl VideoSide {
-    pub(super) fn new(config: &PackagerConfig, limits: Limits) -> Self {
+    pub(super) fn new(rung: u8, config: &PackagerConfig, limits: Limits) -> Self {
         let scaled = |duration: Duration| ticks(nanos_of(duration), VIDEO_SCALE);
         let segment_max = scaled(Duration::from_secs(limits.target_duration_secs));
         Self {
             cutter: VideoCutter::new(scaled(config.part_target), scaled(config.segment_target), segment_max),
-            output: Output::new(Rendition::Video(0), VIDEO_SCALE, limits, config.first_msn, config.first_discontinuity),
+            output: Output::new(Rendition::Video(rung), VIDEO_SCALE, limits, config.first_msn, config.first_discontinuity),
             frame_rate: FrameRate::default(),
+            latest: None,
             format: None,
-            next_format: None,
             inits: Inits::new(config, None),
             lag: None,
             bad_parameter_sets: 0,
@@ -55,33 +55,45 @@ impl VideoSide {
         self.lag
     }
 
-    /// A key frame's parameter sets, compared by bytes: the same ones again are no change. False when the key frame cannot
-    /// be shown.
-    pub(super) fn takes_format(&mut self, config: Option<CodecConfig>) -> bool {
-        self.next_format = None;
-        let Some(config) = config else { return self.format.is_some() };
-        if self.format.as_ref().is_some_and(|format| format.config == config) {
-            return true;
-        }
-        match VideoFormat::new(config) {
-            Ok(format) => self.next_format = Some(format),
-            Err(_) => self.bad_parameter_sets += 1,
-        }
-        self.next_format.is_some()
+    /// What has been shown last.
+    pub(super) fn format(&self) -> Option<&Arc<Format>> {
+        self.format.as_ref()
     }
 
-    pub(super) fn begin(&mut self, at: i64, discontinuity: bool, gap: bool, wall: WallMap) -> Boundary {
-        let msn = self.output.store.next_msn;
-        if !gap && let Some((format, bytes)) = self.next_format.take() {
+    /// What a key frame needs, compared by bytes: the same parameter sets again are no change. `None` when it cannot be shown.
+    pub(super) fn init_of(&mut self, config: Option<CodecConfig>) -> Option<Arc<VideoInit>> {
+        let same = |known: &Arc<VideoInit>| config.as_ref().is_none_or(|config| known.format.config == *config);
+        if let Some(known) = self.latest.as_ref().filter(|known| same(known)) {
+            return Some(Arc::clone(known));
+        }
+        match VideoInit::new(config?) {
+            Ok(init) => self.latest = Some(Arc::new(init)),
+            Err(_) => {
+                self.bad_parameter_sets += 1;
+                return None;
+            }
+        }
+        self.latest.clone()
+    }
+
+    /// A segment begins, with pictures when there is an init.
+    pub(super) fn begin(&mut self, at: i64, boundary: &Boundary, init: Option<&VideoInit>) {
+        let shown = self.format().map(Arc::as_ref);
+        if let Some(init) = init.filter(|init| !matches!(shown, Some(Format::Video(format)) if *format == init.format)) {
             // Named by the first segment that uses it: never reused under this URL, not even after a restart.
-            self.inits.set(Init { number: msn, bytes, format: Arc::new(Format::Video(format.clone())) });
+            let format = Arc::new(Format::Video(init.format.clone()));
+            let plain = Init { number: boundary.msn, bytes: init.bytes.clone(), format: Arc::clone(&format) };
+            self.inits.set(plain);
             self.format = Some(format);
         }
         let start = Timestamp::new(at.max(0), VIDEO_SCALE);
-        let date = wall.wall_of(start);
+        let date = boundary.wall.map_or(Duration::ZERO, |wall| wall.wall_of(start));
+        let Boundary { msn, discontinuity, .. } = *boundary;
         let (key, init) = self.inits.at(msn);
+        if let Some(init) = &init {
+            self.output.store.adopt_init(init);
+        }
         self.output.begin(SegmentHead { msn, discontinuity, date, start, init, key });
-        Boundary { msn, at_nanos: nanos(at, VIDEO_SCALE), discontinuity, wall: Some(wall) }
     }
 }
 
@@ -114,9 +126,9 @@ impl AudioSide {
     pub(super) fn begin(&mut self, at: i64, boundary: &Boundary, wall: WallMap) {
         let start = Timestamp::new(at.max(0), self.scale);
         let date = boundary.wall.unwrap_or(wall).wall_of(start);
-        let (key, init) = self.inits.at(boundary.msn);
-        let head = SegmentHead { msn: boundary.msn, discontinuity: boundary.discontinuity, date, start, init, key };
+        let Boundary { msn, discontinuity, .. } = *boundary;
+        let (key, init) = self.inits.at(msn);
         self.output.store.discontinuity_sequence += std::mem::take(&mut self.cutter.discontinuities_missed);
-        self.output.begin(head);
+        self.output.begin(SegmentHead { msn, discontinuity, date, start, init, key });
     }
 }

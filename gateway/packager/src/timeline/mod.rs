@@ -25,6 +25,10 @@ use picture::Pictures;
 pub const VIDEO_SCALE: u32 = 90_000;
 /// Scale of the audio line.
 pub const AUDIO_SCALE: u32 = 48_000;
+/// Layers of a picture track; those beyond count as the last.
+const LAYERS_MAX: usize = 4;
+/// Jumps of different layers within this time are one.
+const SAME_JUMP_SECS: f64 = 3.0;
 /// Programme time at the timeline's start, in seconds.
 const START_SECS: f64 = 1.0;
 
@@ -84,9 +88,11 @@ pub struct VideoTiming {
 pub struct Timeline {
     wall: WallClock,
     audio: Option<(TrackId, TrackClock)>,
-    video: Option<(TrackId, TrackClock)>,
+    video: Option<(TrackId, Layers)>,
     line: AudioLine,
-    pictures: Pictures,
+    pictures: [Pictures; LAYERS_MAX],
+    /// Programme seconds at which pictures of another layer said last that time jumped.
+    jumped_at: Option<(usize, f64)>,
     /// Other tracks' units and reports that came after their removal.
     strays: u64,
 }
@@ -95,21 +101,30 @@ impl Timeline {
     /// A programme that starts at this moment.
     #[must_use]
     pub fn new(wall: WallClock) -> Self {
-        Self { wall, audio: None, video: None, line: AudioLine::default(), pictures: Pictures::default(), strays: 0 }
+        Self {
+            wall,
+            audio: None,
+            video: None,
+            line: AudioLine::default(),
+            pictures: Default::default(),
+            jumped_at: None,
+            strays: 0,
+        }
     }
 
     /// A track that belongs to the programme from now on. It takes the place of an earlier one of its kind: a publisher
     /// that came back. The programme's time goes on.
     pub fn add_track(&mut self, info: &TrackInfo) {
-        let clock = TrackClock::new(info.codec.clock_rate());
+        let rate = info.codec.clock_rate();
         match info.codec.kind() {
             Kind::Audio => {
                 self.line.new_track();
-                self.audio = Some((info.track, clock));
+                self.audio = Some((info.track, TrackClock::new(rate)));
             }
             Kind::Video => {
-                self.pictures.new_track();
-                self.video = Some((info.track, clock));
+                self.pictures.iter_mut().for_each(Pictures::new_track);
+                self.jumped_at = None;
+                self.video = Some((info.track, std::array::from_fn(|_| TrackClock::new(rate))));
             }
         }
     }
@@ -122,14 +137,13 @@ impl Timeline {
 
     /// A sender report of one of the programme's tracks; others are ignored.
     pub fn sender_report(&mut self, track: TrackId, report: &SenderReport) {
-        let Some((clock, other)) = clocks_of(&mut self.audio, &mut self.video, track) else {
+        let Some((own, others)) = clocks_of(&mut self.audio, &mut self.video, track, report.layer) else {
             self.strays += 1;
             return;
         };
-        let stepped = clock.report(report);
-        if stepped && let Some(other) = other {
-            // The publisher's wall clock was set: what the other track said on the old one no longer compares.
-            other.adopt_step();
+        if own.report(report) {
+            // The publisher's wall clock was set: what the others said on the old one no longer compares.
+            others.into_iter().for_each(TrackClock::adopt_step);
         }
     }
 
@@ -169,17 +183,30 @@ impl Timeline {
     /// One picture. Units of no known track are put by their arrival.
     pub fn video(&mut self, unit: &AccessUnit, now: Instant) -> VideoTiming {
         let local = self.local(unit.arrival.min(now));
-        let Some((_, clock)) = &mut self.video else {
+        let layer = usize::from(unit.layer).min(LAYERS_MAX - 1);
+        let pictures = &mut self.pictures[layer];
+        let Some((_, clocks)) = &mut self.video else {
             self.strays += 1;
-            return self.pictures.by_arrival(local);
+            return pictures.by_arrival(local);
         };
+        let clock = &mut clocks[layer];
         if clock.observe(unit.rtp, local) {
-            self.pictures.new_track();
+            pictures.new_track();
         }
         let seconds = clock.seconds(unit.rtp);
         let by_reports = self.audio.as_ref().and_then(|(_, audio)| self.line.video_target(seconds, clock, audio));
         let by_arrival = seconds + clock.arrival_offset() - self.line.lag();
-        self.pictures.place(seconds, by_reports, by_arrival)
+        let timing = pictures.place(seconds, by_reports, by_arrival);
+        VideoTiming { discontinuity: timing.discontinuity && self.is_news(layer, timing.pts.as_secs_f64()), ..timing }
+    }
+
+    /// All layers of a track jump alike, within moments of each other: that is one discontinuity.
+    fn is_news(&mut self, layer: usize, at: f64) -> bool {
+        let told = self.jumped_at.is_some_and(|(by, before)| by != layer && (at - before).abs() < SAME_JUMP_SECS);
+        if !told {
+            self.jumped_at = Some((layer, at));
+        }
+        !told
     }
 
     /// Programme time to wall time as it is now. It moves only as far as the publisher's clock drifts from ours.
@@ -206,22 +233,21 @@ impl Timeline {
     }
 }
 
-type Slot = Option<(TrackId, TrackClock)>;
+/// Each layer counts on a clock of its own.
+type Layers = [TrackClock; LAYERS_MAX];
 
-/// The named track's clock, and the other kind's.
+/// The named track's clock, and all others.
 fn clocks_of<'a>(
-    audio: &'a mut Slot,
-    video: &'a mut Slot,
+    audio: &'a mut Option<(TrackId, TrackClock)>,
+    video: &'a mut Option<(TrackId, Layers)>,
     track: TrackId,
-) -> Option<(&'a mut TrackClock, Option<&'a mut TrackClock>)> {
-    let is = |slot: &Slot| slot.as_ref().is_some_and(|(id, _)| *id == track);
-    let (own, other) = if is(audio) {
-        (audio, video)
-    } else if is(video) {
-        (video, audio)
-    } else {
-        return None;
-    };
-    let (_, clock) = own.as_mut()?;
-    Some((clock, other.as_mut().map(|(_, clock)| clock)))
+    layer: u8,
+) -> Option<(&'a mut TrackClock, Vec<&'a mut TrackClock>)> {
+    let heard = audio.as_mut().map(|(id, clock)| (*id == track, clock));
+    let seen = video.iter_mut().flat_map(|(id, clocks)| {
+        let named = *id == track;
+        clocks.iter_mut().enumerate().map(move |(index, clock)| (named && index == usize::from(layer), clock))
+    });
+    let (mut own, others): (Vec<_>, Vec<_>) = heard.into_iter().chain(seen).partition(|(named, _)| *named);
+    Some((own.pop()?.1, others.into_iter().map(|(_, clock)| clock).collect()))
 }

@@ -40,6 +40,14 @@ pub struct Script {
     pub key_after_ms: fn(u64, &mut Rng) -> u64,
     /// Width in macroblocks, at a time.
     pub width: fn(u64) -> u32,
+    /// Simulcast layers; each of half the size of the next.
+    pub layers: u8,
+    /// A layer is not sent at this time.
+    pub layer_off: fn(u64, u8) -> bool,
+    /// A layer's picture is lost at this time, for good.
+    pub lost: fn(u64, u8, &mut Rng) -> bool,
+    /// Width of a layer in macroblocks instead.
+    pub layer_width: Option<fn(u64, u8) -> u32>,
     /// The whole publisher is away.
     pub away: fn(u64) -> bool,
     pub audio_ppm: f64,
@@ -68,6 +76,10 @@ impl Default for Script {
             muted: |_| false,
             key_after_ms: |_, _| 80,
             width: |_| 40,
+            layers: 1,
+            layer_off: |_, _| false,
+            lost: |_, _, _| false,
+            layer_width: None,
             away: |_| false,
             audio_ppm: 0.0,
             video_ppm: 0.0,
@@ -136,7 +148,9 @@ pub struct World {
     flight: VecDeque<(u64, Arrival)>,
     next_picture: u64,
     key_due: Option<u64>,
-    first_picture: bool,
+    /// Layers whose next picture is a key frame, and those whose pictures are useless before one.
+    needs_key: [bool; 4],
+    useless: [bool; 4],
     generation: u64,
     was_away: bool,
     encoder: Option<(i64, i64)>,
@@ -162,7 +176,7 @@ impl World {
         let timeline = Timeline::new(WallClock { instant: base, unix: UNIX });
         let audio = AudioConfig { asc: Bytes::from_static(&[0x11, 0x90]), sample_rate: 48_000, channels: 2 };
         let config = PackagerConfig {
-            video: if script.video { vec![RungConfig::default()] } else { Vec::new() },
+            video: if script.video { vec![RungConfig::default(); usize::from(script.layers)] } else { Vec::new() },
             audio: script.audio.then_some(audio),
             first_msn: 1_795_000_000,
             first_discontinuity: 7,
@@ -181,7 +195,8 @@ impl World {
             flight: VecDeque::new(),
             next_picture: 40,
             key_due: None,
-            first_picture: true,
+            needs_key: [true; 4],
+            useless: [true; 4],
             generation: 0,
             was_away: false,
             encoder: None,
@@ -214,8 +229,7 @@ impl World {
         self.packager.end(self.now());
         self.drain();
         if self.script.video && self.script.audio {
-            let (v, a) = (self.outcome.last["video.m3u8"].clone(), self.outcome.last["audio.m3u8"].clone());
-            assert!(v.ends_with("#EXT-X-ENDLIST\n") && a.ends_with("#EXT-X-ENDLIST\n"));
+            assert!(self.outcome.last.len() >= 2 && self.outcome.last.values().all(|text| text.ends_with("#EXT-X-ENDLIST\n")));
         }
         self.outcome
     }
@@ -232,9 +246,14 @@ impl World {
         let (audio, video) = self.tracks();
         let publisher = ConnectionId::from("p");
         if self.script.audio {
-            self.timeline.add_track(&TrackInfo { track: audio, publisher: publisher.clone(), codec: Codec::Opus });
+            self.timeline.add_track(&TrackInfo {
+                track: audio,
+                publisher: publisher.clone(),
+                codec: Codec::Opus,
+                rids: Vec::new(),
+            });
         }
-        self.timeline.add_track(&TrackInfo { track: video, publisher, codec: Codec::H264 });
+        self.timeline.add_track(&TrackInfo { track: video, publisher, codec: Codec::H264, rids: Vec::new() });
     }
 
     fn step(&mut self) {
@@ -275,7 +294,7 @@ impl World {
             self.script.video_rtp -= 123_456_789;
             self.add_tracks();
             self.packager.discontinuity();
-            self.first_picture = true;
+            self.needs_key = [true; 4];
             self.next_picture = self.ms;
             self.key_due = None;
             self.sound = None;
@@ -300,47 +319,83 @@ impl World {
             packet.put_slice(&[7; 60]);
             let unit = self.unit(rtp(self.script.audio_rtp, self.ms, self.script.audio_ppm, 48_000.0), true, packet.freeze());
             let at = self.ms + self.rng.below(self.script.jitter_ms + 1);
-            let at = self.after_its_kind(at, false);
+            let at = self.after_its_kind(at, None);
             self.flight.push_back((at, Arrival::Audio(unit, self.ms)));
         }
         if self.script.reports && self.ms.is_multiple_of(1_000) && self.script.video {
-            let rtp = rtp(self.script.video_rtp, self.ms, self.script.video_ppm, 90_000.0);
-            self.report(video, rtp);
+            for layer in 0..self.script.layers {
+                let rtp = rtp(self.layer_rtp(layer), self.ms, self.script.video_ppm, 90_000.0);
+                self.report(video, layer, rtp);
+            }
         }
         if self.script.reports && (self.ms + 2_500).is_multiple_of(5_000) && self.script.audio {
             let rtp = rtp(self.script.audio_rtp, self.ms, self.script.audio_ppm, 48_000.0);
-            self.report(audio, rtp);
+            self.report(audio, 0, rtp);
         }
     }
 
     fn picture(&mut self, late: u64) {
-        let key = self.first_picture || self.key_due.is_some_and(|at| at <= self.ms);
-        if key {
+        let asked = self.key_due.is_some_and(|at| at <= self.ms);
+        if asked {
             self.key_due = None;
-            self.first_picture = false;
         }
-        let size = if key { 12_000 } else { 2_000 + self.rng.below(1_500) as usize };
-        let data = access_unit(key.then(|| (self.script.width)(self.ms)), size);
-        let unit = self.unit(rtp(self.script.video_rtp, self.ms, self.script.video_ppm, 90_000.0), key, data);
-        let at = self.ms + late + self.rng.below(self.script.jitter_ms + 1);
-        let at = self.after_its_kind(at, true);
+        for layer in 0..self.script.layers {
+            self.layer_picture(late, layer, asked);
+        }
+    }
+
+    fn layer_picture(&mut self, late: u64, layer: u8, asked: bool) {
+        let index = usize::from(layer);
+        if (self.script.layer_off)(self.ms, layer) {
+            self.needs_key[index] = true;
+            return;
+        }
+        let key = std::mem::take(&mut self.needs_key[index]) || asked;
+        let full = (self.script.width)(self.ms) >> (self.script.layers - 1 - layer);
+        let width = self.script.layer_width.map_or(full, |width| width(self.ms, layer));
+        let size = if key { 12_000 } else { 2_000 + self.rng.below(1_500) as usize } >> (self.script.layers - 1 - layer);
+        let data = access_unit(key.then_some(width), size);
+        let unit = self.unit(rtp(self.layer_rtp(layer), self.ms, self.script.video_ppm, 90_000.0), key, data);
+        let unit = AccessUnit { layer, ..unit };
+        // What the tap does: after a loss nothing before the next key frame.
+        self.useless[index] = !key && self.useless[index];
+        if (self.script.lost)(self.ms, layer, &mut self.rng) {
+            self.useless[index] = true;
+            let at = self.ms + (self.script.key_after_ms)(self.ms, &mut self.rng);
+            self.key_due.get_or_insert(at);
+        }
+        if self.useless[index] {
+            return;
+        }
+        // Smaller layers are encoded and sent first.
+        let at = self.ms + late + u64::from(layer) * 3 + self.rng.below(self.script.jitter_ms + 1);
+        let at = self.after_its_kind(at, Some(layer));
         self.flight.push_back((at, Arrival::Video(unit, self.ms)));
     }
 
+    /// Every layer's clock starts somewhere else.
+    fn layer_rtp(&self, layer: u8) -> i64 {
+        self.script.video_rtp + i64::from(layer) * 1_234_567_891
+    }
+
     /// Units of one track come in order.
-    fn after_its_kind(&self, at: u64, video: bool) -> u64 {
-        let same = |arrival: &Arrival| matches!(arrival, Arrival::Video(..)) == video && !matches!(arrival, Arrival::Report(..));
+    fn after_its_kind(&self, at: u64, video: Option<u8>) -> u64 {
+        let same = |arrival: &Arrival| match arrival {
+            Arrival::Video(unit, _) => video == Some(unit.layer),
+            Arrival::Audio(..) => video.is_none(),
+            Arrival::Report(..) => false,
+        };
         self.flight.iter().filter(|(_, arrival)| same(arrival)).map(|(when, _)| *when).max().unwrap_or(0).max(at)
     }
 
     fn unit(&self, rtp: i64, key: bool, data: Bytes) -> AccessUnit {
-        AccessUnit { rtp, arrival: self.base, key, after_loss: false, data }
+        AccessUnit { layer: 0, rtp, arrival: self.base, key, after_loss: false, data }
     }
 
-    fn report(&mut self, track: TrackId, rtp: i64) {
+    fn report(&mut self, track: TrackId, layer: u8, rtp: i64) {
         // A publisher whose wall clock is years off.
         let ntp = NtpTime::from_unix(Duration::from_millis(86_400_000_000 + self.ms));
-        let report = SenderReport { rtp, ntp, arrival: self.now() };
+        let report = SenderReport { layer, rtp, ntp, arrival: self.now() };
         let at = self.ms + self.rng.below(self.script.jitter_ms + 1);
         self.flight.push_back((at, Arrival::Report(track, report)));
     }
@@ -369,8 +424,8 @@ impl World {
                     let seen = timing.pts.as_secs_f64() * 1000.0 - captured as f64;
                     self.outcome.skew.push((self.ms, (seen - sound).abs()));
                 }
-                let sample = VideoSample { pts: timing.pts, key: unit.key, data: unit.data };
-                self.packager.push_video(now, 0, &sample);
+                let sample = VideoSample { pts: timing.pts, key: unit.key, data: unit.data.clone() };
+                self.packager.push_video(now, self.script.layers - 1 - unit.layer, &sample);
             }
         }
     }

@@ -83,7 +83,26 @@ pub struct Uplink {
     /// The `a=rid`s of a simulcast publisher, lowest layer first, at most [`LAYERS_MAX`]; empty without simulcast.
     pub rids: Vec<String>,
     /// `Some` when the track's access units go to the tap, under these names.
-    pub tap: Option<(ChannelId, ConnectionId)>,
+    pub tap: Option<Tap>,
+}
+
+/// Under which names a publisher's access units go to the tap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tap {
+    /// Where it is heard.
+    pub channel: ChannelId,
+    /// Who sends it.
+    pub publisher: ConnectionId,
+    /// All layers of a simulcast track, each by itself. Else one that is best at the time, as a subscriber is sent it.
+    pub layers: bool,
+}
+
+impl Tap {
+    /// For a track of this codec: layers apart from each other are of use only where they are shown as they come.
+    #[must_use]
+    pub fn of(&self, codec: Codec) -> Self {
+        Self { layers: self.layers && codec == Codec::H264, ..self.clone() }
+    }
 }
 
 /// Simulcast layers of one track.

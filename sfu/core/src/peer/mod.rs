@@ -8,7 +8,7 @@ mod rtx;
 
 use std::time::{Duration, Instant};
 
-use minamo_media::{ChannelId, ConnectionId, TrackId};
+use minamo_media::TrackId;
 
 pub(crate) use self::fault::Faults;
 pub(crate) use self::feedback::Arrivals;
@@ -17,7 +17,7 @@ pub(crate) use self::loudness::Loudness;
 pub(crate) use self::rtx::unwrap as unwrap_rtx;
 use crate::bandwidth::Way;
 use crate::downlink::Downlink;
-use crate::model::{PathKind, PeerId};
+use crate::model::{PathKind, PeerId, Tap};
 use crate::shard::PeerTransport;
 use crate::transport::Origin;
 
@@ -52,7 +52,7 @@ pub(crate) struct Peer<T> {
     pub transport_cc: Option<u8>,
     pub arrivals: Arrivals,
     /// Under which names its tracks go to the tap, once one did.
-    pub tap: Option<(ChannelId, ConnectionId)>,
+    pub tap: Option<Tap>,
     pub downlinks: Vec<Downlink>,
     /// Congestion control toward it, where it takes part in that.
     pub way: Option<Box<Way>>,

@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     fn video(track: u64, publisher: &str) -> TrackInfo {
-        TrackInfo { track: TrackId(track), publisher: publisher.into(), codec: Codec::H264 }
+        TrackInfo { track: TrackId(track), publisher: publisher.into(), codec: Codec::H264, rids: Vec::new() }
     }
 
     fn somebody(role: Role, bundle: Option<&str>) -> Newcomer {

@@ -7,7 +7,7 @@ use minamo_media::{TrackId, TrackInfo};
 use super::{PeerTransport, Shard, ShardEvent, TapInput};
 use crate::bandwidth::Way;
 use crate::downlink::Downlink;
-use crate::model::{self, CloseReason, Command, IceCredentials, LayerCause, PeerEvent, PeerId};
+use crate::model::{self, CloseReason, Command, IceCredentials, LayerCause, PeerEvent, PeerId, Tap};
 use crate::peer::{DOWNLINKS_MAX, Peer, UPLINKS_MAX};
 use crate::track::Track;
 
@@ -93,9 +93,10 @@ impl<T: PeerTransport> Shard<T> {
         peer.uplinks.push(uplink.track);
         peer.latch.add(uplink.clone());
         peer.transport_cc = peer.transport_cc.or(uplink.extensions.transport_cc);
-        if let Some((channel, publisher)) = uplink.tap.clone() {
+        if let Some(Tap { channel, publisher, layers }) = uplink.tap.clone() {
             peer.tap = uplink.tap.clone();
-            let info = TrackInfo { track: uplink.track, publisher: publisher.clone(), codec: uplink.payload.codec };
+            let rids = if layers { uplink.rids.clone() } else { Vec::new() };
+            let info = TrackInfo { track: uplink.track, publisher: publisher.clone(), codec: uplink.payload.codec, rids };
             self.outbox.push(ShardEvent::Tap(TapInput::TrackAdded { channel, publisher, info }));
         }
         let track = uplink.track;
@@ -187,7 +188,7 @@ impl<T: PeerTransport> Shard<T> {
         for downlink in std::mem::take(&mut peer.downlinks) {
             self.unsubscribe(id, downlink.spec.track);
         }
-        if let Some((channel, publisher)) = peer.tap.take() {
+        if let Some(Tap { channel, publisher, .. }) = peer.tap.take() {
             self.outbox.push(ShardEvent::Tap(TapInput::PublisherGone { channel, publisher, clean }));
         }
         peer.transport.close(now);

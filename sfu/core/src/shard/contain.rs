@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
 use super::{PeerTransport, Shard, ShardEvent, TapInput};
-use crate::model::{CloseReason, PeerEvent, PeerId};
+use crate::model::{CloseReason, PeerEvent, PeerId, Tap};
 
 impl<T: PeerTransport> Shard<T> {
     /// Does work of a peer's, or for it. Should it panic, the peer is removed and told of as `Closed(Internal)`. `None` then.
@@ -54,7 +54,7 @@ impl<T: PeerTransport> Shard<T> {
             // Its destructor may panic, too.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(peer)));
             self.sweep_tracks(id);
-            if let Some((channel, publisher)) = tap {
+            if let Some(Tap { channel, publisher, .. }) = tap {
                 self.outbox.push(ShardEvent::Tap(TapInput::PublisherGone { channel, publisher, clean: false }));
             }
         } else {

@@ -45,7 +45,7 @@ impl<T: PeerTransport> Shard<T> {
             Some(feed) if feed.layer() == Some(layer) => self.outbox.push_tap_report(now, track, feed, entry),
             Some(_) => {}
             None if entry.spec.tap.is_some() => {
-                let report = TapInput::Report { track, rtp32: info.rtp, ntp: info.ntp, arrival: now };
+                let report = TapInput::Report { track, layer: layer.0, rtp32: info.rtp, ntp: info.ntp, arrival: now };
                 self.outbox.push(ShardEvent::Tap(report));
             }
             None => {}

@@ -35,6 +35,8 @@ pub enum TapInput {
     Packet {
         /// The track.
         track: TrackId,
+        /// Which of its layers, where all of them go to the tap; else 0.
+        layer: u8,
         /// When its datagram arrived.
         arrival: Instant,
         /// The whole packet.
@@ -51,6 +53,8 @@ pub enum TapInput {
     Report {
         /// The track.
         track: TrackId,
+        /// As with packets.
+        layer: u8,
         /// Its RTP timestamp as on the wire.
         rtp32: u32,
         /// The publisher's clock at that timestamp.

@@ -98,7 +98,8 @@ impl<T: PeerTransport> Shard<T> {
             self.outbox.push(ShardEvent::Tap(TapInput::Cut { track, sequence }));
         }
         for packet in packets {
-            self.stats.dropped_tap += u64::from(!self.outbox.push_tap_packet(TapInput::Packet { track, arrival: now, packet }));
+            self.stats.dropped_tap +=
+                u64::from(!self.outbox.push_tap_packet(TapInput::Packet { track, layer: 0, arrival: now, packet }));
         }
         if passed.switch.is_some() {
             self.outbox.push_tap_report(now, track, &feed, entry);
@@ -115,7 +116,7 @@ impl<T: PeerTransport> Shard<T> {
         let Some(uplinks) = self.peers.get(&id).map(|peer| peer.uplinks.clone()) else { return };
         for track in uplinks {
             let Some(entry) = self.tracks.get(&track).filter(|entry| entry.is_simulcast()) else { continue };
-            let feed = entry.feed.as_ref().map_or(0, |feed| watched_by(feed, entry));
+            let feed = entry.feed.as_ref().map_or(entry.tapped_layers(), |feed| watched_by(feed, entry));
             let watched = feed | self.watched_here(track) | self.watched_elsewhere(track);
             let news = self.tracks.get_mut(&track).and_then(|entry| entry.watched.note(now, watched));
             if let Some(layers) = news {

@@ -51,7 +51,7 @@ impl Outbox {
         if let Some((clock, rtp32)) = feed.clock(entry).and_then(|clock| Some((clock, feed.timestamp_of(clock)?))) {
             // What was heard a moment ago is worth as much: a report at a switch repeats the layer's last one.
             let arrival = clock.arrival.min(now);
-            self.push(ShardEvent::Tap(TapInput::Report { track, rtp32, ntp: clock.ntp, arrival }));
+            self.push(ShardEvent::Tap(TapInput::Report { track, layer: 0, rtp32, ntp: clock.ntp, arrival }));
         }
     }
 

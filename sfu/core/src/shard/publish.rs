@@ -45,17 +45,17 @@ impl<T: PeerTransport> Shard<T> {
         }
     }
 
-    /// The tap gets a plain track as it comes, and one layer of a simulcast track as a subscriber would.
+    /// The tap gets a plain track as it comes, and of a simulcast track all layers as they come, or one as a subscriber would.
     fn tap(&mut self, now: Instant, owner: Owner, packet: Bytes, place: Option<u64>) {
-        let track = owner.track;
+        let Owner { track, layer, .. } = owner;
         let simulcast = self.tracks.get(&track).is_some_and(|entry| entry.feed.is_some());
         if !simulcast {
             let packet = self.without_red(track, packet);
-            if !self.outbox.push_tap_packet(TapInput::Packet { track, arrival: now, packet }) {
+            if !self.outbox.push_tap_packet(TapInput::Packet { track, layer: layer.0, arrival: now, packet }) {
                 self.stats.dropped_tap += 1;
             }
         } else if let Some(place) = place {
-            self.feed_tap(now, track, owner.layer, place);
+            self.feed_tap(now, track, layer, place);
         }
     }
 

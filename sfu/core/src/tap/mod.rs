@@ -10,8 +10,9 @@ use bytes::Bytes;
 use minamo_media::{NtpTime, TapEvent, TrackId, TrackInfo};
 
 use self::track::TappedTrack;
+use crate::model::LAYERS_MAX;
 
-/// Tracks of one publisher; more are ignored. The shard lets a peer have fewer.
+/// Tracks of one publisher, each layer counted; more are ignored. The shard lets a peer have fewer.
 const TRACKS_MAX: usize = 32;
 /// Events that nobody polled; at the bound access units and reports are dropped, and the next unit says `after_loss`.
 const EVENTS_MAX: usize = 1024;
@@ -22,7 +23,8 @@ const EVENTS_MAX: usize = 1024;
 /// track then drops units until the next key frame and wishes for one; an audio track goes on with `after_loss`.
 #[derive(Default)]
 pub struct Assembler {
-    tracks: BTreeMap<TrackId, TappedTrack>,
+    /// By track and layer.
+    tracks: BTreeMap<(TrackId, u8), TappedTrack>,
     events: VecDeque<TapEvent>,
     dropped: u64,
 }
@@ -36,40 +38,49 @@ impl Assembler {
 
     /// A track was negotiated. [`TapEvent::TrackAdded`] follows.
     pub fn add_track(&mut self, info: TrackInfo) {
-        if self.tracks.contains_key(&info.track) || self.tracks.len() >= TRACKS_MAX {
+        let layers = info.rids.len().clamp(1, LAYERS_MAX) as u8;
+        if self.tracks.contains_key(&(info.track, 0)) || self.tracks.len() >= TRACKS_MAX {
             return;
         }
-        self.tracks.insert(info.track, TappedTrack::new(info.codec));
+        for layer in 0..layers {
+            self.tracks.insert((info.track, layer), TappedTrack::new(info.codec, layer));
+        }
         self.events.push_back(TapEvent::TrackAdded(info));
     }
 
     /// Nothing more will come of the track. [`TapEvent::TrackRemoved`] follows, after what was still waiting.
     pub fn remove_track(&mut self, track: TrackId) {
-        let Some(mut tapped) = self.tracks.remove(&track) else { return };
-        tapped.finish();
-        collect(track, &mut tapped, &mut self.events, &mut self.dropped);
-        self.events.push_back(TapEvent::TrackRemoved(track));
+        let mut known = false;
+        for layer in 0..LAYERS_MAX as u8 {
+            let Some(mut tapped) = self.tracks.remove(&(track, layer)) else { break };
+            known = true;
+            tapped.finish();
+            collect(track, &mut tapped, &mut self.events, &mut self.dropped);
+        }
+        if known {
+            self.events.push_back(TapEvent::TrackRemoved(track));
+        }
     }
 
-    /// One plain RTP packet.
-    pub fn push_packet(&mut self, arrival: Instant, track: TrackId, packet: Bytes) {
-        self.with(track, |tapped| tapped.push_packet(arrival, packet));
+    /// One plain RTP packet of a layer; those of layers that were not negotiated are dropped.
+    pub fn push_packet(&mut self, arrival: Instant, track: TrackId, layer: u8, packet: Bytes) {
+        self.with((track, layer), |tapped| tapped.push_packet(arrival, packet));
     }
 
     /// The picture before the packet with this number, which comes next, was cut off and will not be completed.
     pub fn cut(&mut self, track: TrackId, sequence: u16) {
-        self.with(track, |tapped| tapped.cut(sequence));
+        self.with((track, 0), |tapped| tapped.cut(sequence));
     }
 
     /// One sender report: its RTP timestamp as on the wire, and the publisher's clock.
-    pub fn push_report(&mut self, arrival: Instant, track: TrackId, rtp32: u32, ntp: NtpTime) {
-        self.with(track, |tapped| tapped.push_report(arrival, rtp32, ntp));
+    pub fn push_report(&mut self, arrival: Instant, track: TrackId, layer: u8, rtp32: u32, ntp: NtpTime) {
+        self.with((track, layer), |tapped| tapped.push_report(arrival, rtp32, ntp));
     }
 
     /// Time has come to give up on what is missing.
     pub fn handle_timeout(&mut self, now: Instant) {
         let due = |tapped: &TappedTrack| tapped.due().is_some_and(|due| due <= now);
-        let due: Vec<TrackId> = self.tracks.iter().filter(|(_, tapped)| due(tapped)).map(|(id, _)| *id).collect();
+        let due: Vec<(TrackId, u8)> = self.tracks.iter().filter(|(_, tapped)| due(tapped)).map(|(id, _)| *id).collect();
         for track in due {
             self.with(track, |tapped| tapped.handle_timeout(now));
         }
@@ -89,7 +100,7 @@ impl Assembler {
     /// A track whose pictures are useless until the next key frame; ask its publisher for one. Given once for each loss: whoever
     /// fulfils the wish repeats it until the key frame comes.
     pub fn poll_wish(&mut self) -> Option<TrackId> {
-        self.tracks.iter_mut().find_map(|(id, tapped)| tapped.take_wish().then_some(*id))
+        self.tracks.iter_mut().find_map(|((id, _), tapped)| tapped.take_wish().then_some(*id))
     }
 
     /// Access units and reports dropped because nobody polled.
@@ -98,10 +109,10 @@ impl Assembler {
         self.dropped
     }
 
-    fn with(&mut self, track: TrackId, act: impl FnOnce(&mut TappedTrack)) {
-        let Some(tapped) = self.tracks.get_mut(&track) else { return };
+    fn with(&mut self, of: (TrackId, u8), act: impl FnOnce(&mut TappedTrack)) {
+        let Some(tapped) = self.tracks.get_mut(&of) else { return };
         act(tapped);
-        collect(track, tapped, &mut self.events, &mut self.dropped);
+        collect(of.0, tapped, &mut self.events, &mut self.dropped);
     }
 }
 
@@ -130,7 +141,7 @@ mod tests {
 
     fn assembler(codec: Codec) -> Assembler {
         let mut assembler = Assembler::new();
-        assembler.add_track(TrackInfo { track: TRACK, publisher: "p".into(), codec });
+        assembler.add_track(TrackInfo { track: TRACK, publisher: "p".into(), codec, rids: Vec::new() });
         assert!(matches!(assembler.poll_event(), Some(TapEvent::TrackAdded(_))));
         assembler
     }
@@ -153,10 +164,10 @@ mod tests {
     #[test]
     fn a_wrap_between_the_first_report_and_the_first_packet() {
         let (mut assembler, now) = (assembler(Codec::Opus), Instant::now());
-        assembler.push_report(now, TRACK, u32::MAX - 959, NtpTime(1 << 32));
+        assembler.push_report(now, TRACK, 0, u32::MAX - 959, NtpTime(1 << 32));
         assert_eq!(assembler.poll_event(), None, "no line to lie on yet");
-        assembler.push_packet(now, TRACK, packet(1, 960, &[0x78, 1]));
-        let report = SenderReport { rtp: -960, ntp: NtpTime(1 << 32), arrival: now };
+        assembler.push_packet(now, TRACK, 0, packet(1, 960, &[0x78, 1]));
+        let report = SenderReport { layer: 0, rtp: -960, ntp: NtpTime(1 << 32), arrival: now };
         assert_eq!(assembler.poll_event(), Some(TapEvent::SenderReport(TRACK, report)));
         assert_eq!(units(&mut assembler)[0].rtp, 960);
     }
@@ -164,11 +175,11 @@ mod tests {
     #[test]
     fn a_wrap_between_packets_and_a_report_behind_it() {
         let (mut assembler, now) = (assembler(Codec::Opus), Instant::now());
-        assembler.push_packet(now, TRACK, packet(1, u32::MAX - 959, &[0x78, 1]));
-        assembler.push_packet(now, TRACK, packet(2, 0, &[0x78, 2]));
+        assembler.push_packet(now, TRACK, 0, packet(1, u32::MAX - 959, &[0x78, 1]));
+        assembler.push_packet(now, TRACK, 0, packet(2, 0, &[0x78, 2]));
         let line: Vec<i64> = units(&mut assembler).iter().map(|unit| unit.rtp).collect();
         assert_eq!(line, [(1 << 32) - 960, 1 << 32]);
-        assembler.push_report(now, TRACK, u32::MAX, NtpTime(1 << 32));
+        assembler.push_report(now, TRACK, 0, u32::MAX, NtpTime(1 << 32));
         assert!(matches!(assembler.poll_event(), Some(TapEvent::SenderReport(_, report)) if report.rtp == (1 << 32) - 1));
     }
 
@@ -178,7 +189,7 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let (key, delta): (&[u8], &[u8]) = (&[0x65, 0x88, 1], &[0x41, 0x9a, 1]);
         for (ms, sequence, nal) in [(0, 1, key), (33, 2, delta), (99, 4, delta)] {
-            assembler.push_packet(at(ms), TRACK, packet(sequence, u32::from(sequence) * 3000, nal));
+            assembler.push_packet(at(ms), TRACK, 0, packet(sequence, u32::from(sequence) * 3000, nal));
         }
         assert_eq!(units(&mut assembler).len(), 2);
         assert_eq!(assembler.poll_wish(), None);
@@ -186,12 +197,12 @@ mod tests {
         assembler.handle_timeout(at(499));
         assert_eq!(assembler.poll_wish(), Some(TRACK));
         assert_eq!(assembler.poll_wish(), None);
-        assembler.push_packet(at(500), TRACK, packet(5, 15_000, delta));
+        assembler.push_packet(at(500), TRACK, 0, packet(5, 15_000, delta));
         assert_eq!(units(&mut assembler), []);
-        assembler.push_packet(at(530), TRACK, packet(6, 18_000, key));
+        assembler.push_packet(at(530), TRACK, 0, packet(6, 18_000, key));
         let unit = &units(&mut assembler)[0];
         assert!(unit.key && unit.after_loss && unit.arrival == at(530));
-        assembler.push_packet(at(550), TRACK, packet(7, 21_000, delta));
+        assembler.push_packet(at(550), TRACK, 0, packet(7, 21_000, delta));
         assert!(!units(&mut assembler)[0].after_loss);
     }
 
@@ -206,14 +217,14 @@ mod tests {
         let (key, delta): (&[u8], &[u8]) = (&[0x65, 0x88, 1], &[0x41, 0x9a, 1]);
         for cut in [true, false] {
             let (mut assembler, now) = (assembler(Codec::H264), Instant::now());
-            assembler.push_packet(now, TRACK, slice(1, 0, true, key));
+            assembler.push_packet(now, TRACK, 0, slice(1, 0, true, key));
             // Two slices of three; their order in time does not matter.
-            assembler.push_packet(now, TRACK, slice(3, 3000, false, delta));
+            assembler.push_packet(now, TRACK, 0, slice(3, 3000, false, delta));
             if cut {
                 assembler.cut(TRACK, 4);
             }
-            assembler.push_packet(now, TRACK, slice(2, 3000, false, delta));
-            assembler.push_packet(now, TRACK, slice(4, 6000, true, key));
+            assembler.push_packet(now, TRACK, 0, slice(2, 3000, false, delta));
+            assembler.push_packet(now, TRACK, 0, slice(4, 6000, true, key));
             let times: Vec<(i64, bool)> = units(&mut assembler).iter().map(|unit| (unit.rtp, unit.after_loss)).collect();
             let all = [(0, false), (3000, false), (6000, false)];
             assert_eq!(times, if cut { vec![all[0], all[2]] } else { all.to_vec() });
@@ -224,9 +235,9 @@ mod tests {
     #[test]
     fn removing_a_track_gives_out_what_waits() {
         let (mut assembler, now) = (assembler(Codec::Opus), Instant::now());
-        assembler.push_packet(now, TRACK, packet(1, 0, &[0x78, 1]));
-        assembler.push_packet(now, TRACK, packet(3, 1920, &[0x78, 3]));
-        assembler.push_packet(now, TRACK, packet(5, 3840, &[0x78, 5]));
+        assembler.push_packet(now, TRACK, 0, packet(1, 0, &[0x78, 1]));
+        assembler.push_packet(now, TRACK, 0, packet(3, 1920, &[0x78, 3]));
+        assembler.push_packet(now, TRACK, 0, packet(5, 3840, &[0x78, 5]));
         assembler.remove_track(TRACK);
         let kinds: Vec<_> = std::iter::from_fn(|| assembler.poll_event()).collect();
         assert_eq!(kinds.len(), 4);
@@ -237,7 +248,7 @@ mod tests {
     fn a_queue_that_nobody_polls_is_bounded() {
         let (mut assembler, now) = (assembler(Codec::Opus), Instant::now());
         for sequence in 0..3000u16 {
-            assembler.push_packet(now, TRACK, packet(sequence, u32::from(sequence) * 960, &[0x78, 1]));
+            assembler.push_packet(now, TRACK, 0, packet(sequence, u32::from(sequence) * 960, &[0x78, 1]));
         }
         assert_eq!(assembler.events.len(), EVENTS_MAX);
         assert_eq!(assembler.dropped(), 3000 - EVENTS_MAX as u64);

@@ -23,6 +23,7 @@ enum Told {
 }
 
 pub(super) struct TappedTrack {
+    layer: u8,
     kind: Kind,
     reorder: Reorder,
     /// `None` for codecs that are forwarded only: their packets are dropped here.
@@ -44,8 +45,9 @@ pub(super) struct TappedTrack {
 }
 
 impl TappedTrack {
-    pub(super) fn new(codec: Codec) -> Self {
+    pub(super) fn new(codec: Codec, layer: u8) -> Self {
         Self {
+            layer,
             kind: codec.kind(),
             reorder: Reorder::new(codec.kind()),
             depacketizer: Depacketizer::new(codec),
@@ -88,7 +90,7 @@ impl TappedTrack {
     /// put the two on different lines.
     pub(super) fn push_report(&mut self, arrival: Instant, rtp32: u32, ntp: NtpTime) {
         match self.timestamps.peek(rtp32) {
-            Some(rtp) => self.told.push_back(Told::Report(SenderReport { rtp, ntp, arrival })),
+            Some(rtp) => self.told.push_back(Told::Report(SenderReport { layer: self.layer, rtp, ntp, arrival })),
             None => self.early_report = Some((arrival, rtp32, ntp)),
         }
     }
@@ -162,6 +164,7 @@ impl TappedTrack {
         self.useless = 0;
         let after_loss = std::mem::take(&mut self.after_loss);
         self.told.push_back(Told::Unit(AccessUnit {
+            layer: self.layer,
             rtp: frame.timestamp,
             arrival,
             key: frame.key,

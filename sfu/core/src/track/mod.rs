@@ -123,7 +123,7 @@ impl Track {
                 .audio_level
                 .filter(|_| spec.payload.codec.kind() == Kind::Audio)
                 .map(|_| Loudness::default()),
-            feed: (simulcast && spec.tap.is_some()).then(|| Box::new(Downlink::for_tap(&spec))),
+            feed: (simulcast && spec.tap.as_ref().is_some_and(|tap| !tap.layers)).then(|| Box::new(Downlink::for_tap(&spec))),
             fed: Fed::default(),
             watched: Watched::new(layers),
             mirror: false,
@@ -132,6 +132,12 @@ impl Track {
             began: None,
             spec,
         }
+    }
+
+    /// One bit for each layer that goes to the tap as it comes.
+    pub(crate) fn tapped_layers(&self) -> u8 {
+        let all = self.spec.tap.as_ref().is_some_and(|tap| tap.layers);
+        if all { ((1_u16 << self.encodings.len()) - 1) as u8 } else { 0 }
     }
 
     pub(crate) fn is_video(&self) -> bool {

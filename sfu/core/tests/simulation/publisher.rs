@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use minamo_media::rtp::{Header, Packet};
 use minamo_media::{Codec, NtpTime, TrackId};
-use minamo_sfu_core::model::{Extensions, Payload, Uplink};
+use minamo_sfu_core::model::{Extensions, Payload, Tap, Uplink};
 use minamo_sfu_core::rtcp;
 
 use crate::link::Dice;
@@ -129,7 +129,7 @@ impl Publisher {
             ssrc,
             rtx_ssrc,
             rids: Vec::new(),
-            tap: tap.map(|(channel, connection)| (channel.into(), connection.into())),
+            tap: tap.map(|(channel, connection)| Tap { channel: channel.into(), publisher: connection.into(), layers: false }),
         };
         let rtx = self.habits.rtx;
         let video = Payload { codec: Codec::H264, pt: 102, rtx_pt: rtx.then_some(103), red_pt: None };

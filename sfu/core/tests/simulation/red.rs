@@ -3,7 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use minamo_media::rtp::{Header, Packet};
 use minamo_media::{Codec, TrackId};
-use minamo_sfu_core::model::{Command, Downlink, Extensions, Fingerprint, IceCredentials, LayerWish, Payload, PeerId, Uplink};
+use minamo_sfu_core::model::{
+    Command, Downlink, Extensions, Fingerprint, IceCredentials, LayerWish, Payload, PeerId, Tap, Uplink,
+};
 use minamo_sfu_core::rtcp;
 use minamo_sfu_core::shard::{Shard, ShardConfig, ShardEvent, TapInput};
 
@@ -59,7 +61,7 @@ impl Room {
                 ssrc: Some(77),
                 rtx_ssrc: None,
                 rids: Vec::new(),
-                tap: Some(("channel".into(), "speaker".into())),
+                tap: Some(Tap { channel: "channel".into(), publisher: "speaker".into(), layers: false }),
             },
         ));
         for (peer, ssrc, payload) in [(MODERN, 500, payload(109, Some(35))), (PLAIN, 600, payload(96, None))] {

@@ -252,8 +252,10 @@ impl Tap {
                 self.assembler.add_track(info);
             }
             TapInput::Cut { track, sequence } => self.assembler.cut(track, sequence),
-            TapInput::Packet { track, arrival, packet } => self.assembler.push_packet(arrival, track, packet),
-            TapInput::Report { track, rtp32, ntp, arrival } => self.assembler.push_report(arrival, track, rtp32, ntp),
+            TapInput::Packet { track, layer, arrival, packet } => self.assembler.push_packet(arrival, track, layer, packet),
+            TapInput::Report { track, layer, rtp32, ntp, arrival } => {
+                self.assembler.push_report(arrival, track, layer, rtp32, ntp)
+            }
             TapInput::TrackRemoved { track } => {
                 self.inputs.push(format!("removed {track}"));
                 self.assembler.remove_track(track);

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use minamo_media::{ChannelId, Codec, ConnectionId, Kind, TrackId, TrackInfo};
-use minamo_sfu_core::model::{Command, PeerEvent, PeerId};
+use minamo_media::{Codec, ConnectionId, Kind, TrackId, TrackInfo};
+use minamo_sfu_core::model::{Command, PeerEvent, PeerId, Tap};
 use minamo_signaling_proto::sdp::{opus_fmtp, video_fmtp};
 use minamo_signaling_proto::sora::{
     ClientMessage, Connect, Control, Mids, Offer, OfferedData, OfferedIds, OfferedKinds, Role, SORA_VERSION, ServerMessage,
@@ -32,7 +32,7 @@ pub(super) struct Joined {
     wants_audio: bool,
     wants_video: bool,
     connection: ConnectionId,
-    tap: Option<(ChannelId, ConnectionId)>,
+    tap: Option<Tap>,
     negotiation: Negotiation,
     layers: Layers,
     hears_spotlight: bool,
@@ -48,7 +48,11 @@ pub(super) struct Joined {
 impl Joined {
     pub(super) fn new(now: Instant, timing: Timing, connect: Connect, admission: &Admission, actions: &mut Actions) -> Self {
         let uplinks = uplinks(&connect, admission);
-        let tap = admission.has_hls.then(|| (admission.channel.clone(), admission.connection.clone()));
+        let tap = admission.has_hls.then(|| Tap {
+            channel: admission.channel.clone(),
+            publisher: admission.connection.clone(),
+            layers: admission.taps_layers,
+        });
         let mut joined = Self {
             timing,
             peer: admission.peer,
@@ -143,7 +147,12 @@ impl Joined {
         // Tracks first: the SFU knows every SSRC before the first packet can be decrypted.
         let published_before = self.published.len();
         for uplink in uplinks {
-            let info = TrackInfo { track: uplink.track, publisher: self.connection.clone(), codec: uplink.payload.codec };
+            let info = TrackInfo {
+                track: uplink.track,
+                publisher: self.connection.clone(),
+                codec: uplink.payload.codec,
+                rids: Vec::new(),
+            };
             self.published.push(Published { fmtp: self.negotiation.fmtp(info.track), info });
             tell(Command::AddUplink(peer, uplink));
         }

@@ -11,8 +11,9 @@ use std::collections::HashMap;
 
 use minamo_media::TrackId;
 use minamo_sfu_core::model::{Command, Downlink, LayerWish, PeerId};
+use minamo_signaling_proto::api::VideoSpec;
 use minamo_signaling_proto::sdp::UplinkLayer;
-use minamo_signaling_proto::sora::{Connect, Encoding, ForwardingWishes, OfferedLayers};
+use minamo_signaling_proto::sora::{Connect, Encoding, ForwardingWishes, OfferedLayers, Rid};
 
 use super::Published;
 
@@ -75,6 +76,21 @@ fn encodings(wishes: &ForwardingWishes) -> Vec<Encoding> {
         return Vec::new();
     }
     wishes.encodings.clone().unwrap_or_else(Encoding::usual)
+}
+
+/// A channel with several rungs asks the publisher for them first, unless the auth webhook has its own idea of the layers.
+pub(crate) fn ask_for(connect: &mut Connect, ladder: &[VideoSpec]) {
+    if ladder.len() < 2 || !connect.role.sends() || connect.video.is_none() || connect.forwarding.encodings.is_some() {
+        return;
+    }
+    let rungs: Vec<_> = ladder.iter().map(|rung| (rung.height, rung.fps, rung.bps)).collect();
+    connect.forwarding.simulcast = true;
+    connect.forwarding.encodings = Some(Encoding::of_ladder(&rungs));
+}
+
+/// The most bits per second that pictures need: of all rungs that are asked for at once, or of the only one.
+pub(crate) fn video_bps_max(ladder: &[VideoSpec]) -> Option<u32> {
+    (!ladder.is_empty()).then(|| ladder.iter().take(Rid::ALL.len()).map(|rung| rung.bps).fold(0, u32::saturating_add))
 }
 
 /// What the offer says of it. A sender without video has no layers, so none are agreed on; a receiver sends none, and is told

@@ -7,7 +7,7 @@
 mod action;
 mod ending;
 mod joined;
-mod layers;
+pub(crate) mod layers;
 mod lines;
 mod media;
 mod message;
@@ -93,7 +93,9 @@ pub struct Admission {
     pub ice_config: IceConfig,
     /// The channel has HLS: what it sends is tapped.
     pub has_hls: bool,
-    /// The channel's largest video bitrate, bits per second.
+    /// All layers of its video are tapped, for a ladder.
+    pub taps_layers: bool,
+    /// The most bits per second that the channel has use for, over all layers.
     pub video_bps_max: Option<u32>,
     /// Tracks sent to it at once.
     pub downlinks_max: usize,

@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use minamo_media::{ChannelId, Codec, ConnectionId, Kind, TrackId, TrackInfo};
-use minamo_sfu_core::model::{Downlink, Fingerprint, IceCredentials, Uplink};
+use minamo_media::{Codec, ConnectionId, Kind, TrackId, TrackInfo};
+use minamo_sfu_core::model::{Downlink, Fingerprint, IceCredentials, Tap, Uplink};
 use minamo_signaling_proto::sdp::{
     self, Answer, AnswerSection, Body, Description, Format, FormatTable, SECTIONS_MAX, Section, Setup, UplinkLayer,
 };
@@ -227,7 +227,7 @@ impl Negotiation {
 
     /// Takes the first place of that kind whose removal the client has confirmed, or a new one at the end.
     fn add_downlink(&mut self, published: &Published) {
-        let TrackInfo { track, publisher, codec } = &published.info;
+        let TrackInfo { track, publisher, codec, .. } = &published.info;
         let kind = codec.kind();
         let format = self.formats.format(*codec, &published.fmtp);
         let mid = self.fresh_mid(kind);
@@ -266,7 +266,7 @@ impl Negotiation {
     ///
     /// # Errors
     /// It is not SDP or no answer to our offer. Nothing has changed then.
-    pub(super) fn answer(&mut self, sdp: &str, tap: Option<&(ChannelId, ConnectionId)>) -> Result<Agreed, Reason> {
+    pub(super) fn answer(&mut self, sdp: &str, tap: Option<&Tap>) -> Result<Agreed, Reason> {
         let answer = Answer::parse(sdp).map_err(|bad| {
             tracing::debug!(%bad, "answer cannot be read");
             Reason("INVALID-SDP")
@@ -314,7 +314,7 @@ impl Negotiation {
     }
 }
 
-fn take_uplink(slot: &mut Slot, section: &AnswerSection, tap: Option<&(ChannelId, ConnectionId)>, agreed: &mut Agreed) {
+fn take_uplink(slot: &mut Slot, section: &AnswerSection, tap: Option<&Tap>, agreed: &mut Agreed) {
     if section.rejected {
         // The client cannot encode it: it goes on without.
         slot.remove(true);

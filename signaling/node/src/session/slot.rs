@@ -1,7 +1,7 @@
 //! One m-section together with what it stands for in the SFU.
 
-use minamo_media::{ChannelId, Codec, ConnectionId, TrackId};
-use minamo_sfu_core::model::{Downlink, Extensions, LayerWish, Payload, Uplink};
+use minamo_media::{Codec, TrackId};
+use minamo_sfu_core::model::{Downlink, Extensions, LayerWish, Payload, Tap, Uplink};
 use minamo_signaling_proto::sdp::extension::{
     ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
 };
@@ -51,7 +51,7 @@ impl Slot {
     }
 
     /// The track as the SFU shall take it from the client.
-    pub(super) fn uplink(&self, answer: &AnswerSection, tap: Option<&(ChannelId, ConnectionId)>) -> Option<Uplink> {
+    pub(super) fn uplink(&self, answer: &AnswerSection, tap: Option<&Tap>) -> Option<Uplink> {
         let (Body::Uplink { uplink, layers }, Some(track)) = (&self.section.body, self.track) else { return None };
         let payload = payload(&uplink.format, answer)?;
         let extensions = extensions(answer);
@@ -67,7 +67,9 @@ impl Slot {
             ssrc,
             rtx_ssrc: rtx_ssrc.filter(|_| payload.rtx_pt.is_some()),
             rids,
-            tap: tap.filter(|_| matches!(payload.codec, Codec::Opus | Codec::H264 | Codec::Vp8 | Codec::Vp9)).cloned(),
+            tap: tap
+                .filter(|_| matches!(payload.codec, Codec::Opus | Codec::H264 | Codec::Vp8 | Codec::Vp9))
+                .map(|tap| tap.of(payload.codec)),
         })
     }
 

@@ -41,6 +41,7 @@ pub(super) fn admission() -> Admission {
         endpoint: endpoint(),
         ice_config: minamo_signaling_proto::sora::IceConfig::default(),
         has_hls: true,
+        taps_layers: false,
         video_bps_max: None,
         downlinks_max: 100,
         seed: [3; 32],
@@ -62,7 +63,7 @@ pub(super) fn track(id: u64) -> Published {
         (Codec::H264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
     };
     let publisher = format!("P{}", id / 2).into();
-    Published { info: TrackInfo { track: TrackId(id), publisher, codec }, fmtp: fmtp.into() }
+    Published { info: TrackInfo { track: TrackId(id), publisher, codec, rids: Vec::new() }, fmtp: fmtp.into() }
 }
 
 pub(super) fn tracks(ids: impl IntoIterator<Item = u64>) -> Vec<Wanted> {

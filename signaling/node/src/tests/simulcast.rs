@@ -2,10 +2,12 @@
 
 use minamo_media::TrackId;
 use minamo_sfu_core::model::{Command, Layer, LayerWish, PeerId, Uplink};
+use minamo_signaling_proto::api::{H264Profile, VideoSpec};
+use minamo_signaling_proto::sora::{ClientMessage, Rid};
 use serde_json::{Value, json};
 
 use super::{Bench, admission, answering, commands, connect, sent, tracks};
-use crate::session::{Action, Wanted};
+use crate::session::{Action, Wanted, layers};
 
 fn simulcast() -> Value {
     let mut message = connect("sendrecv");
@@ -39,6 +41,28 @@ fn only_what_was_agreed_is_told_and_no_ssrc() {
         assert_eq!(uplink.rids.join(" "), agreed, "{answered}");
         assert_eq!(uplink.ssrc.is_some(), agreed.is_empty(), "without layers it is an ordinary track");
     }
+}
+
+#[test]
+fn a_ladder_asks_for_its_rungs() {
+    let rung = |height: u32| VideoSpec { width: height * 2, height, fps: 30, bps: height * 1000, codec: H264Profile::H264High };
+    let ladder = [rung(720), rung(360)];
+    let asked = |message: &Value, ladder: &[VideoSpec]| {
+        let ClientMessage::Connect(mut asked) = ClientMessage::parse(&message.to_string()).unwrap() else { panic!("{message}") };
+        layers::ask_for(&mut asked, ladder);
+        asked.forwarding
+    };
+    let wishes = asked(&connect("sendonly"), &ladder);
+    let found: Vec<_> = wishes.encodings.unwrap().into_iter().map(|layer| (layer.rid, layer.max_bitrate)).collect();
+    assert!(wishes.simulcast);
+    assert_eq!(found, [(Rid::R0, Some(360_000)), (Rid::R1, Some(720_000))]);
+    assert_eq!(layers::video_bps_max(&ladder), Some(1_080_000));
+
+    assert!(!asked(&connect("sendonly"), &ladder[..1]).simulcast, "one rung needs no layers");
+    assert!(!asked(&connect("recvonly"), &ladder).simulcast);
+    let mut sound = connect("sendonly");
+    sound["video"] = json!(false);
+    assert!(!asked(&sound, &ladder).simulcast);
 }
 
 #[test]

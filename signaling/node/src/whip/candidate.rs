@@ -7,7 +7,7 @@ use axum::response::AppendHeaders;
 use http::{HeaderName, StatusCode, header};
 use minamo_catalog::Channel;
 use minamo_media::{ChannelId, ConnectionId, Kind};
-use minamo_sfu_core::model::{Command, Fingerprint, PeerId};
+use minamo_sfu_core::model::{Command, Fingerprint, PeerId, Tap};
 use minamo_signaling_proto::api::ChannelSettings;
 use minamo_signaling_proto::sdp::{ClientOffer, MediaKind, OfferedSection, Preference};
 use minamo_signaling_proto::sora::{Connect, Role};
@@ -26,6 +26,7 @@ use crate::figures::Figures;
 use crate::mailbox::Mailbox;
 use crate::place::Place;
 use crate::rooms::{JoinError, Newcomer, Particulars};
+use crate::session::layers;
 use crate::session::{Closing, Grants, Media, Reason};
 use crate::signaling::{Open, Shared};
 use crate::{Busy, ids};
@@ -158,11 +159,13 @@ impl Candidate {
             None => Preference::Client,
         };
         let chosen = choose_uplinks(&self.offer, preference, connect)?;
-        let tap = channel.kind.has_hls().then(|| (channel.id.clone(), place.connection.clone()));
+        let ladder = ChannelSettings::stored(&channel.settings).map(|settings| settings.ladder()).unwrap_or_default();
+        let (publisher, layers) = (place.connection.clone(), ladder.len() > 1);
+        let tap = channel.kind.has_hls().then(|| Tap { channel: channel.id.clone(), publisher, layers });
         if tap.is_some() {
             self.shared.programmes.open(channel);
         }
-        let video_bps_max = ChannelSettings::stored(&channel.settings).ok().and_then(|settings| settings.video_bps_max());
+        let video_bps_max = layers::video_bps_max(&ladder);
         for choice in chosen {
             answering.uplink(choice, &place.connection, tap.as_ref(), video_bps_max);
         }

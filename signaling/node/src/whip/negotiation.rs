@@ -1,8 +1,8 @@
 //! The one negotiation of a session: offer in, answer and the SFU's tracks out. What a viewer gets is chosen in [`super::viewing`].
 
 use http::StatusCode;
-use minamo_media::{ChannelId, Codec, ConnectionId, TrackInfo};
-use minamo_sfu_core::model::{self, Extensions, IceCredentials, LayerWish, Payload};
+use minamo_media::{Codec, ConnectionId, TrackInfo};
+use minamo_sfu_core::model::{self, Extensions, IceCredentials, LayerWish, Payload, Tap};
 use minamo_signaling_proto::sdp::extension::{
     ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, Extension, MID, REPAIRED_RID, RID, TRANSPORT_CC, VIDEO_ORIENTATION,
 };
@@ -98,7 +98,7 @@ impl Answering {
         &mut self,
         choice: Choice<Option<u64>>,
         publisher: &ConnectionId,
-        tap: Option<&(ChannelId, ConnectionId)>,
+        tap: Option<&Tap>,
         video_bps_max: Option<u32>,
     ) {
         let Choice { section, format, of: wished } = choice;
@@ -119,14 +119,15 @@ impl Answering {
             ssrc,
             rtx_ssrc: offered.common.rtx_ssrc.filter(|_| ssrc.is_some() && payload.rtx_pt.is_some()),
             rids: if simulcast { offered.rids.clone() } else { Vec::new() },
-            tap: tap.filter(|_| tapped).cloned(),
+            tap: tap.filter(|_| tapped).map(|tap| tap.of(payload.codec)),
         });
-        let info = TrackInfo { track, publisher: publisher.clone(), codec: payload.codec };
+        let info = TrackInfo { track, publisher: publisher.clone(), codec: payload.codec, rids: Vec::new() };
         self.tracks.published.push(Published { info, fmtp: format.fmtp.as_str().into() });
         let is_video = offered.common.kind == MediaKind::Video;
         let bitrate_max = video_bps_max.filter(|_| is_video).map(u64::from);
         // Half and quarter size take about a third more together than the full one alone.
-        let bitrate_max = if simulcast { bitrate_max.map(|bps| bps * 4 / 3) } else { bitrate_max };
+        let bitrate_max =
+            if simulcast && !tap.is_some_and(|tap| tap.layers) { bitrate_max.map(|bps| bps * 4 / 3) } else { bitrate_max };
         let bitrate_max = [wished, bitrate_max].into_iter().flatten().min();
         *reply = Reply::Uplink { uplink: sdp::Uplink { format, bitrate_max }, simulcast };
     }

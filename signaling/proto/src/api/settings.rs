@@ -160,6 +160,18 @@ impl ChannelSettings {
         self.hls.iter().filter_map(|item| item.video).map(|video| video.bps).max()
     }
 
+    /// The pictures that are asked for, the largest first. Equal ones count once; only the largest where all is encoded anew.
+    #[must_use]
+    pub fn ladder(&self) -> Vec<VideoSpec> {
+        let mut rungs: Vec<VideoSpec> = self.hls.iter().filter_map(|item| item.video).collect();
+        rungs.sort_by_key(|rung| std::cmp::Reverse((rung.width * rung.height, rung.bps, rung.fps)));
+        rungs.dedup();
+        if self.transcode == Some(TranscodeChoice::Normalise) {
+            rungs.truncate(1);
+        }
+        rungs
+    }
+
     /// The largest audio bitrate that a variant asks for, in bits per second.
     #[must_use]
     pub fn audio_bps_max(&self) -> Option<u32> {

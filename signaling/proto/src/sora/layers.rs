@@ -18,7 +18,7 @@ pub enum Rid {
 }
 
 impl Rid {
-    /// All, lowest first. A simulcast sender is always offered all three.
+    /// All, lowest first. A simulcast sender is offered all three, unless a ladder of two was asked for.
     pub const ALL: [Self; 3] = [Self::R0, Self::R1, Self::R2];
 
     /// `r0`, `r1` or `r2`.
@@ -146,6 +146,20 @@ pub struct Resolution {
 }
 
 impl Encoding {
+    /// What makes a browser send the rungs of a ladder: `rungs` are (height, pictures per second, bits per second), the highest
+    /// first. Those beyond three are left out. The lowest is `r0`; what the camera gives is taken to have the size of the highest.
+    #[must_use]
+    pub fn of_ladder(rungs: &[(u32, u32, u32)]) -> Vec<Self> {
+        let rungs = &rungs[..rungs.len().min(Rid::ALL.len())];
+        let highest = rungs.first().map_or(0, |rung| rung.0);
+        let layer = |(rid, (height, fps, bps)): (Rid, &(u32, u32, u32))| Self {
+            max_bitrate: Some(u64::from(*bps)),
+            max_framerate: Some(f64::from(*fps)),
+            ..Self::scaled(rid, (f64::from(highest) / f64::from((*height).max(1))).max(1.0))
+        };
+        Rid::ALL.into_iter().zip(rungs.iter().rev()).map(layer).collect()
+    }
+
     /// The usual three: a quarter, a half and the whole of each side.
     #[must_use]
     pub fn usual() -> Vec<Self> {

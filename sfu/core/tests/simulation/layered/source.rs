@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use minamo_media::rtp::{Header, Packet};
 use minamo_media::{Codec, NtpTime, TrackId};
-use minamo_sfu_core::model::{Extensions, Payload, Uplink};
+use minamo_sfu_core::model::{Extensions, Payload, Tap, Uplink};
 use minamo_sfu_core::rtcp;
 
 use super::shape::{NOTHING, Numbers, Slice};
@@ -102,7 +102,7 @@ impl Source {
             } else {
                 Vec::new()
             },
-            tap: tap.then(|| ("channel".into(), "publisher".into())),
+            tap: tap.then(|| Tap { channel: "channel".into(), publisher: "publisher".into(), layers: false }),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::world::route;
 
 /// Datagrams that one event may cause. More would be a storm.
 const TRANSMITS_MAX: usize = 4000;
-const PUBLISHER: PeerId = PeerId(0);
+pub const PUBLISHER: PeerId = PeerId(0);
 
 pub const SIMULCAST: Habits = Habits { codec: Codec::Vp8, layers: 3, temporal: true, reports: true };
 
@@ -28,6 +28,8 @@ type Flight = Reverse<(Instant, u64, bool, PeerId, Vec<u8>)>;
 /// What the tap was given: packets with what they are, and reports.
 #[derive(Default)]
 pub struct Tapped {
+    /// The layer that each packet is said to be of, and the one that it is of.
+    pub layers: Vec<(u8, u8)>,
     pub packets: Vec<(u16, u32, Slice, Numbers)>,
     pub reports: Vec<(u32, minamo_media::NtpTime)>,
     /// Numbers before which a picture was cut short.
@@ -172,10 +174,11 @@ impl Stage {
         while let Some(event) = self.shard.poll_event() {
             match event {
                 ShardEvent::Peer(peer, event) => self.events.push((self.now, peer, event)),
-                ShardEvent::Tap(TapInput::Packet { packet, .. }) => {
+                ShardEvent::Tap(TapInput::Packet { packet, layer, .. }) => {
                     let Ok(packet) = Packet::parse(&packet) else { continue };
                     let content = Slice::read(self.source.habits.codec, packet.payload(), packet.extension(8));
                     let Some((slice, numbers)) = content else { continue };
+                    self.tapped.layers.push((layer, slice.layer));
                     self.tapped.packets.push((packet.sequence(), packet.timestamp(), slice, numbers));
                 }
                 ShardEvent::Tap(TapInput::Cut { sequence, .. }) => self.tapped.cuts.push(sequence),

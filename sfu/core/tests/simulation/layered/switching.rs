@@ -1,10 +1,10 @@
 //! Switches by wish, by layers that come and go, by bandwidth; and that nobody sees more of them than the picture's size.
 
 use minamo_media::Codec;
-use minamo_sfu_core::model::{Layer, LayerCause, LayerWish, PeerEvent, PeerId};
+use minamo_sfu_core::model::{Command, Layer, LayerCause, LayerWish, PeerEvent, PeerId, Tap, Uplink};
 
 use super::source::Habits;
-use super::stage::{SIMULCAST, Stage};
+use super::stage::{PUBLISHER, SIMULCAST, Stage};
 use crate::link::{BAD, CLEAR};
 use crate::null::Fault;
 use crate::{ms, secs};
@@ -271,6 +271,22 @@ fn the_tap_is_told_of_every_picture_that_a_switch_cuts_short() {
         assert!(stage.tapped.cuts.iter().all(known));
     }
     assert!(cuts > 3, "{cuts} pictures were cut short");
+}
+
+#[test]
+fn a_ladder_gets_every_layer_by_itself() {
+    let mut stage = Stage::new(81, Habits { codec: Codec::H264, ..SIMULCAST }, false, Fault::None);
+    let uplink = stage.source.uplink(true);
+    let tap = uplink.tap.clone().map(|tap| Tap { layers: true, ..tap });
+    stage.command(Command::RemoveUplink(PUBLISHER, uplink.track));
+    stage.command(Command::AddUplink(PUBLISHER, Uplink { tap, ..uplink }));
+    stage.run(secs(4));
+    let layers = &stage.tapped.layers;
+    assert!(layers.iter().all(|(said, is)| said == is));
+    for layer in 0..3 {
+        assert!(layers.iter().filter(|(said, _)| *said == layer).count() > 60, "layer {layer}");
+    }
+    assert!(stage.tapped.reports.len() >= 6);
 }
 
 /// Negative controls: the viewer sees what is wrong.

@@ -190,7 +190,12 @@ impl Hall {
             let dice = Dice::new(self.dice.next());
             member.sources.push(Source::new(self.now, TrackId(self.tracks), member.published, codec, layers, dice));
         }
-        let info = |source: &Source| TrackInfo { track: source.track, publisher: member.connection.clone(), codec: source.codec };
+        let info = |source: &Source| TrackInfo {
+            track: source.track,
+            publisher: member.connection.clone(),
+            codec: source.codec,
+            rids: Vec::new(),
+        };
         self.room.publish(&member.connection, member.sources.iter().map(info).collect()).expect("few tracks");
         for uplink in member.sources.iter().map(Source::uplink).collect::<Vec<_>>() {
             self.command(Command::AddUplink(PeerId(peer), uplink));

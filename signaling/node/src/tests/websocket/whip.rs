@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, Method, Request, StatusCode};
 use minamo_media::Codec;
-use minamo_sfu_core::model::{CloseReason, Command, Downlink, Uplink};
+use minamo_sfu_core::model::{CloseReason, Command, Downlink, Tap, Uplink};
 use minamo_signaling_proto::sdp::{Answer, Direction, SDP_BYTES_MAX};
 use minamo_signaling_proto::sora::Role;
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ async fn a_publisher_gets_an_answer_a_url_and_a_tag() {
     assert_eq!((video.payload.codec, video.payload.pt, video.payload.rtx_pt), (Codec::H264, 108, Some(109)));
     assert_eq!((video.extensions.mid, video.extensions.video_orientation), (Some(4), Some(13)));
     assert!(video.ssrc.is_some() && video.rtx_ssrc.is_some());
-    let (channel, publisher) = video.tap.clone().expect("a channel with HLS is tapped");
+    let Tap { channel, publisher, .. } = video.tap.clone().expect("a channel with HLS is tapped");
     assert_eq!((channel.as_str(), *server.programmes.opened.lock().unwrap() == [channel.clone()]), ("single", true));
 
     server.until(|server| connected(server, "single") == 1).await;
