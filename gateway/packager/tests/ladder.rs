@@ -149,18 +149,16 @@ fn loss_in_any_layer() {
 }
 
 #[test]
-fn everything_at_once() {
+fn layers_that_come_and_go_with_loss_and_late_key_frames() {
     for seed in 1..=8 {
         run(Script {
             seed,
             length_ms: 120_000,
             picture_every_ms: |ms, rng| if ms % 31_000 < 1_200 { 0 } else { 10 + rng.below(120) },
             muted: |ms| ms % 23_000 < 4_000,
-            key_after_ms: |_, rng| 50 + rng.below(1_900),
-            width: |ms| 40 + 40 * (ms / 17_000 % 3) as u32,
+            key_after_ms: |_, rng| 50 + rng.below(900),
             layer_off: |ms, layer| ms / 7_000 % 5 == u64::from(layer),
             lost: |_, _, rng| rng.below(600) == 0,
-            away: |ms| (50_000..58_000).contains(&ms),
             audio_ppm: 150.0,
             video_ppm: -150.0,
             jitter_ms: 60,

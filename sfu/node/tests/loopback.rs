@@ -105,7 +105,7 @@ fn connected(peers: &mut [Peer]) -> bool {
 const OPUS: Payload = Payload { codec: Codec::Opus, pt: PT, rtx_pt: None, red_pt: None };
 
 fn publish(sfu: &Sfu, peer: PeerId, track: TrackId) {
-    let tap = Some((ChannelId::from("channel"), ConnectionId::from("publisher")));
+    let tap = Some(model::Tap { channel: "channel".into(), publisher: "publisher".into(), layers: false });
     let uplink = Uplink {
         track,
         mid: "0".into(),

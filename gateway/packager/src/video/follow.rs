@@ -53,7 +53,9 @@ impl VideoCutter {
         }
         let at = ticks(boundary.at_nanos, VIDEO_SCALE);
         match &self.hold {
-            Some(hold) if (hold.at() - at).abs() <= self.tolerance() => return self.stand(Decision::Followed(boundary)),
+            Some(hold) if (hold.at() - at).abs() <= self.tolerance(boundary.discontinuity) => {
+                return self.stand(Decision::Followed(boundary));
+            }
             Some(_) => self.release(),
             None => {}
         }
@@ -63,19 +65,19 @@ impl VideoCutter {
         self.pending.push_back(boundary);
     }
 
-    /// How far from the leader's its own key frame may be.
-    fn tolerance(&self) -> i64 {
-        self.segment_target / 2
+    /// How far from the leader's its own key frame may be. What lies behind a discontinuity must not lie before it elsewhere.
+    fn tolerance(&self, discontinuity: bool) -> i64 {
+        self.segment_target / if discontinuity { 4 } else { 2 }
     }
 
     /// Until when it waits for a key frame, or for the leader.
     pub(super) fn patience(&self) -> Option<i64> {
-        let boundary = self.pending.front().map(|boundary| ticks(boundary.at_nanos, VIDEO_SCALE));
+        let tolerated = |boundary: &Boundary| ticks(boundary.at_nanos, VIDEO_SCALE) + self.tolerance(boundary.discontinuity) + 1;
         let held = self.hold.as_ref().map(Hold::at);
-        let waits = boundary.map(|at| at + self.tolerance() + 1);
+        let waits = self.pending.front().map(tolerated);
         // Not at the price of a segment longer than TARGETDURATION.
         let waits = waits.map(|until| if self.state == State::Waiting { until } else { until.min(self.latest_end()) });
-        [waits, held.map(|at| at + self.tolerance() + 1)].into_iter().flatten().min()
+        [waits, held.map(|at| at + self.tolerance(false) + 1)].into_iter().flatten().min()
     }
 
     /// One more part behind this would make the segment longer than TARGETDURATION.
@@ -102,7 +104,8 @@ impl VideoCutter {
 
     pub(super) fn push_key_as_follower(&mut self, picture: Picture, jump: Jump, changes: bool) {
         let apart = changes || jump == Jump::Time;
-        let near = |boundary: &Boundary| picture.pts + self.tolerance() >= ticks(boundary.at_nanos, VIDEO_SCALE);
+        let near =
+            |boundary: &Boundary| picture.pts + self.tolerance(boundary.discontinuity) >= ticks(boundary.at_nanos, VIDEO_SCALE);
         match self.pending.front().copied() {
             Some(boundary) if near(&boundary) && apart && !boundary.discontinuity => {
                 // The leader had not heard of the jump: it will decide once more.

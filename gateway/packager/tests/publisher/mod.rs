@@ -482,14 +482,14 @@ impl World {
         };
         let text = String::from_utf8(body.plain().to_vec()).unwrap();
         self.learn_keys(&text);
+        let multivariant = String::from_utf8(self.packager.multivariant().unwrap().plain().to_vec()).unwrap();
+        self.outcome.violations.extend(self.checker.observe_multivariant(&multivariant));
+        self.outcome.multivariant = multivariant;
         self.outcome.violations.extend(self.checker.observe_playlist(at, name, &query, &text));
         self.outcome.playlists += 1;
         self.fetch(rendition, name, &text);
         self.outcome.history.push((at, name, text.clone()));
         self.outcome.last.insert(name, text);
-        let multivariant = String::from_utf8(self.packager.multivariant().unwrap().plain().to_vec()).unwrap();
-        self.outcome.violations.extend(self.checker.observe_multivariant(&multivariant));
-        self.outcome.multivariant = multivariant;
     }
 
     fn learn_keys(&mut self, text: &str) {

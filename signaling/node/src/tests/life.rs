@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use minamo_media::{Codec, TrackId};
-use minamo_sfu_core::model::{Command, Extensions, Fingerprint, Payload, PeerEvent, PeerId, Uplink};
+use minamo_sfu_core::model::{Command, Extensions, Fingerprint, Payload, PeerEvent, PeerId, Tap, Uplink};
 use serde_json::json;
 
 use super::{Bench, admission, answering, closing, commands, connect, sent};
@@ -15,7 +15,7 @@ const PEER: PeerId = PeerId(1);
 fn a_publisher_is_told_to_the_sfu_and_published_once_media_is_up() {
     let (mut bench, offer) = Bench::offered(&connect("sendonly"), admission());
     let actions = bench.answer("answer", &offer);
-    let both = Some(("c".into(), "0123456789ABCDEFGHJKMNPQRS".into()));
+    let both = Some(Tap { channel: "c".into(), publisher: "0123456789ABCDEFGHJKMNPQRS".into(), layers: false });
     let common = Extensions { mid: Some(4), transport_cc: Some(3), abs_send_time: Some(2), ..Extensions::default() };
     let audio = Uplink {
         track: TrackId(1),
