@@ -72,11 +72,14 @@ async fn with_vp8(theatre: &Theatre) {
     let mut source = Source::new("P", 1, false, true);
     let track = TrackId(9);
     theatre.join(&source);
-    theatre.push(&source, TapEvent::TrackAdded(TrackInfo { track, publisher: source.id.clone(), codec: Codec::Vp8 }));
+    theatre.push(
+        &source,
+        TapEvent::TrackAdded(TrackInfo { track, publisher: source.id.clone(), codec: Codec::Vp8, rids: Vec::new() }),
+    );
     for n in 0..90 {
         theatre.run(&mut [&mut source], Duration::from_millis(40)).await;
         let data = bytes::Bytes::from_static(&VP8_KEY);
-        let unit = AccessUnit { rtp: n * 3600, arrival: theatre.clock.now(), key: true, after_loss: false, data };
+        let unit = AccessUnit { layer: 0, rtp: n * 3600, arrival: theatre.clock.now(), key: true, after_loss: false, data };
         theatre.push(&source, TapEvent::AccessUnit(track, unit));
     }
 }

@@ -130,7 +130,7 @@ fn representation<'a>(snapshot: &'a Snapshot, period: &Period) -> Option<Represe
     }
     let open = snapshot.open().filter(|open| inside(open.head()) && is_live(open.parts()) && !snapshot.is_ended());
     if let Some((open, init)) = open.and_then(|open| Some((open, open.head().init()?))) {
-        let written: Duration = open.parts().iter().map(|part| part.duration()).sum();
+        let written: Duration = open.parts().iter().map(crate::segment::Part::duration).sum();
         let limits = snapshot.limits();
         push(&mut entries, open.head(), init, usual(snapshot).max(written + limits.part_target));
     }
