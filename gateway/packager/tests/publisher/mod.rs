@@ -166,8 +166,17 @@ pub fn run(script: Script) -> Outcome {
 }
 
 /// The playlists of every programme here.
-const NAMES: [&str; 7] =
-    ["video.m3u8", "video-1.m3u8", "video-2.m3u8", "audio.m3u8", "iframes.m3u8", "captions.m3u8", "captions-1.m3u8"];
+const NAMES: [&str; 9] = [
+    "video.m3u8",
+    "video-1.m3u8",
+    "video-2.m3u8",
+    "audio.m3u8",
+    "iframes.m3u8",
+    "captions.m3u8",
+    "captions-1.m3u8",
+    "iframes-1.m3u8",
+    "iframes-2.m3u8",
+];
 
 impl World {
     pub fn new(script: Script) -> Self {
