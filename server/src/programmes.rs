@@ -86,6 +86,7 @@ fn cue(caption: Caption) -> Cue {
     Cue { start: at(caption.start), end: at(caption.end), text: caption.text }
 }
 
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn refused(why: NotTold) -> MetadataRefused {
     let words = why.to_string();
     match why {

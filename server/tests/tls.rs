@@ -1,5 +1,7 @@
 //! HTTPS on the HTTP port: HTTP/2, URLs that say so, TURN inside it, plain HTTP beside it.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 use std::sync::Arc;
 
 use minamo::{Config, Server};

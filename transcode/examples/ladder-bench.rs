@@ -41,7 +41,7 @@ fn main() {
         make(filter, &source);
         println!("{clip}: {filter}; the source has {} kbit/s", kbps(&source));
         let stills = still_cost(&source);
-        println!("  decoding alone takes {:.2} s", stills);
+        println!("  decoding alone takes {stills:.2} s");
         let ours = [("openh264 baseline", Profile::Baseline), ("openh264 high", Profile::High)];
         let mut results = Vec::new();
         for (name, profile) in ours {

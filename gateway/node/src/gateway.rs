@@ -116,12 +116,9 @@ impl Gateway {
             if self.worker_of(&key).offer(Job::Metadata(key, Box::new(range.clone()), done)).is_some() {
                 return Err(NotTold::Busy);
             }
-            match answer.await {
-                Ok(Some(taken)) => {
-                    taken?;
-                    told = Ok(());
-                }
-                Ok(None) | Err(_) => {}
+            if let Ok(Some(taken)) = answer.await {
+                taken?;
+                told = Ok(());
             }
         }
         told

@@ -127,7 +127,11 @@ impl Player {
                 _ => assert_eq!(snapshot.open().unwrap().head().msn(), number, "only the open segment is not there yet"),
             }
             let init = one.template["initialization"].clone();
-            let head = snapshot.segments().iter().map(|segment| segment.head()).chain(snapshot.open().map(|open| open.head()));
+            let head = snapshot
+                .segments()
+                .iter()
+                .map(|segment| segment.head())
+                .chain(snapshot.open().map(minamo_packager::OpenSegment::head));
             let head = head.into_iter().find(|head| head.msn() == number).unwrap();
             assert_eq!(snapshot.rendition().init_name(head.init().unwrap().number()), init);
         }

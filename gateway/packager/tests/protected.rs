@@ -141,7 +141,7 @@ fn splice(ms: u64) -> Option<DateRange> {
     match ms {
         10_000 => Some(range("ad", 14_000, None, &[("SCTE35-OUT", "0xFC0003000000")])),
         20_000 => Some(range("ad", 14_000, Some(8), &[("SCTE35-IN", "0xFC0003000001")])),
-        30_000..=60_000 if ms % 3_000 == 0 => Some(range(&format!("m-{ms}"), ms, Some(0), &[("X-N", "7")])),
+        30_000..=60_000 if ms.is_multiple_of(3_000) => Some(range(&format!("m-{ms}"), ms, Some(0), &[("X-N", "7")])),
         _ => None,
     }
 }

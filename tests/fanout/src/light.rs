@@ -1,5 +1,5 @@
 //! A peer that costs little: one connectivity check, DTLS, SRTP, and the feedback that a browser gives. It opens one packet in
-//! [`SAMPLE`] and believes the rest, so that a thousand of them fit beside the server on one machine.
+//! `SAMPLE` and believes the rest, so that a thousand of them fit beside the server on one machine.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

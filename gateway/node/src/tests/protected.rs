@@ -55,7 +55,7 @@ async fn a_signed_url_leads_to_everything_and_nothing_else_does() {
         for uri in media {
             assert_eq!(theatre.get(&format!("/hls/c/{uri}")).await.status, 200, "{uri}");
             let (name, token) = uri.split_once('?').unwrap();
-            for wrong in [name.to_owned(), format!("{name}?t=00"), format!("{name}?{}0", token)] {
+            for wrong in [name.to_owned(), format!("{name}?t=00"), format!("{name}?{token}0")] {
                 assert_eq!(theatre.get(&format!("/hls/c/{wrong}")).await.error_type(), "SIGNATURE_WRONG", "{wrong}");
             }
         }

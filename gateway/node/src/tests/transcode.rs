@@ -89,7 +89,7 @@ async fn vp8_without_room_leaves_sound_alone() {
     let theatre = Theatre::with(with_pool(0), ProgrammeSettings::default());
     with_vp8(&theatre).await;
     assert_eq!(theatre.gateway.transcoding(&theatre.channel), [TranscodeState::Refused(Refused::Off)]);
-    assert!(segments(&theatre.playlist("audio").await).len() >= 1);
+    assert!(!segments(&theatre.playlist("audio").await).is_empty());
     assert_eq!(theatre.get("/hls/c/video.m3u8").await.status, StatusCode::NOT_FOUND);
 }
 

@@ -271,7 +271,7 @@ fn submit<T: PeerTransport>(
     repeats: bool,
     way: Option<&mut Way>,
     transport: &mut T,
-    head: &mut Vec<u8>,
+    head: &mut [u8],
     rest: &[u8],
 ) {
     if way.is_none_or(|way| way.submit(now, video, head, rest, repeats)) {

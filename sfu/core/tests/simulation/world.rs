@@ -254,7 +254,7 @@ impl Tap {
             TapInput::Cut { track, sequence } => self.assembler.cut(track, sequence),
             TapInput::Packet { track, layer, arrival, packet } => self.assembler.push_packet(arrival, track, layer, packet),
             TapInput::Report { track, layer, rtp32, ntp, arrival } => {
-                self.assembler.push_report(arrival, track, layer, rtp32, ntp)
+                self.assembler.push_report(arrival, track, layer, rtp32, ntp);
             }
             TapInput::TrackRemoved { track } => {
                 self.inputs.push(format!("removed {track}"));
