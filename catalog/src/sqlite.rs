@@ -69,9 +69,11 @@ impl Store {
         Ok(store)
     }
 
-    /// SQLite opens a file that it may only read without a word; taking the write lock tells.
+    /// SQLite opens a file that it may only read without a word, and lets a transaction begin on it; a statement that may write tells.
     async fn prove_writable(&self) -> Result<(), sqlx::Error> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await?.rollback().await
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("DELETE FROM channels WHERE FALSE").execute(&mut *transaction).await?;
+        transaction.rollback().await
     }
 
     pub(crate) async fn insert(

@@ -172,7 +172,7 @@ async fn a_read_only_catalog_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     // Closed, not dropped: a pool that is dropped writes its log back when it comes to it.
     Catalog::open_in(folder.path()).await.unwrap().close().await;
-    let url = format!("sqlite:{}?immutable=true", folder.path().join("catalog.db").display());
+    let url = format!("sqlite:{}?mode=ro", folder.path().join("catalog.db").display());
     assert!(matches!(Catalog::open(&url).await, Err(CatalogError::Open { .. })));
 }
 

@@ -73,28 +73,6 @@ test('Chromium publishes by WHIP: HLS plays, WHEP plays, DELETE ends all of it',
   for (const page of [publisher, early, viewer, player]) await page.close();
 });
 
-test('sound with redundancy: to a viewer as it is, to HLS as plain Opus; and not where it is not preferred', { timeout: 90_000 }, async () => {
-  for (const [codec, mimeType] of [['red', 'audio/red'], [undefined, 'audio/opus']]) {
-    const channel = await server.createChannel();
-    const [publisher, viewer] = [await browser.page(), await browser.page()];
-    const published = await post(publisher, endpoint('whip', channel), { send: true, token: server.token, codec });
-    assert.equal(published.status, 201, published.sdp);
-    assert.match(published.sdp, /a=rtpmap:63 red\/48000\/2\r\na=fmtp:63 111\/111\r\n/);
-    const viewed = await watch(viewer, channel);
-    assert.equal(viewed.status, 201, viewed.sdp);
-    const sound = await until('sound arrives', 15_000, async () => {
-      const inbound = await report(viewer, 'inbound-rtp', 'audio');
-      return inbound?.packetsReceived > 200 && inbound;
-    });
-    assert.equal((await report(publisher, 'outbound-rtp', 'audio')).mimeType, mimeType);
-    assert.equal(sound.mimeType, mimeType);
-    assert.ok(sound.concealedSamples < 0.2 * sound.totalSamplesReceived, `${sound.concealedSamples} of ${sound.totalSamplesReceived}`);
-    await waitForPlaylist(channel.playlist_url);
-    assert.ok((await probe(channel.playlist_url)).some((stream) => stream.codec_name === 'aac'));
-    for (const page of [publisher, viewer]) await page.close();
-  }
-});
-
 /** Restarts ICE in the page: new credentials go out in a PATCH, ours come back and are put into the answer of before. */
 const restartIce = (page, { location, sdp }) => page.evaluate(async ([target, answer, bearer, type]) => {
   const { pc } = window.sessions.a;

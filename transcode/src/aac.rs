@@ -60,7 +60,7 @@ unsafe impl Send for AacEncoder {}
 
 impl AacEncoder {
     /// An encoder at a constant `bitrate` in bits per second (clamped to 16,000..=512,000), with the afterburner below
-    /// [`AFTERBURNER_BELOW`].
+    /// 96,000.
     pub fn new(bitrate: u32) -> Result<Self, AacError> {
         let mut handle = ptr::null_mut();
         // SAFETY: `handle` is a valid place for the pointer.

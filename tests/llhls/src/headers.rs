@@ -50,7 +50,8 @@ pub fn judge_headers(kind: Kind, zipped: bool, header: impl Fn(&str) -> Option<S
     let kept = !cache.contains("no-store") && !cache.contains("no-cache");
     let right = match kind {
         Kind::Multivariant => true,
-        Kind::Playlist { blocking: true, .. } => kept && age.is_some_and(|age| age > 0),
+        // One that came later than what it waited for may be kept for less than half a target, which of two seconds is none.
+        Kind::Playlist { blocking: true, target_duration } => kept && age.is_some_and(|age| age > 0 || target_duration <= 2),
         Kind::Playlist { target_duration, .. } => !kept || age.is_some_and(|age| age * 2 < target_duration),
         Kind::Media => kept && age.is_some_and(|age| age >= 31_536_000),
         Kind::Error => !kept || age.is_some_and(|age| age <= 1),

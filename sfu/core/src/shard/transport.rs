@@ -21,7 +21,7 @@ pub trait PeerTransport {
     fn send_rtp(&mut self, head: &[u8], rest: &[u8]);
     /// Trades the buffer that the next group of packets is sealed into for another: an empty one with room for one without, or back.
     fn swap_spare(&mut self, _spare: &mut BytesMut) {}
-    /// Reads a little of all that sealing a packet needs, for [`super::warm`].
+    /// Reads a little of all that sealing a packet needs, for `shard/warm.rs`.
     fn warm(&self) -> u64 {
         0
     }
