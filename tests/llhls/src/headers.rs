@@ -36,7 +36,7 @@ pub fn judge_headers(kind: Kind, zipped: bool, header: impl Fn(&str) -> Option<S
     let playlist = matches!(kind, Kind::Multivariant | Kind::Playlist { .. });
     let types: &[&str] = match kind {
         Kind::Error => &[],
-        Kind::Media => &["video/mp4", "audio/mp4", "video/iso.segment", "audio/iso.segment"],
+        Kind::Media => &["video/mp4", "audio/mp4", "video/iso.segment", "audio/iso.segment", "text/vtt"],
         _ => &["application/vnd.apple.mpegurl", "audio/mpegurl"],
     };
     if !types.is_empty() && !types.contains(&content_type.as_str()) {
